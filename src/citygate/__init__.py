@@ -1,0 +1,1 @@
+"""Citygate: gas smart metering for a city, from the bytes a meter sends to what people decide with them."""

@@ -1,0 +1,27 @@
+"""The command line: `citygate COMMAND`, exit codes 0 ok, 1 found problems, 2 wrong usage."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from citygate.errors import CitygateError
+
+app = typer.Typer(
+    name="citygate",
+    help="Gas smart metering for a city: readings in, validated, kept with every revision, watched, and seen.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; an error that a user can act on is one line and exit code 2 (or 1 when it may pass)."""
+    try:
+        app()
+    except CitygateError as error:
+        sys.stderr.write(f"citygate: {error} [{error.code}]\n")
+        sys.exit(1 if error.retryable else 2)

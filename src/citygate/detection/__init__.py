@@ -1,0 +1,1 @@
+"""Recurrences over batches that raise alarms."""

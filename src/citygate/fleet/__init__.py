@@ -1,0 +1,1 @@
+"""Which meters there are, where they hang and since when."""

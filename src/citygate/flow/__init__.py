@@ -1,0 +1,1 @@
+"""Processes that join stages: every input is counted once."""

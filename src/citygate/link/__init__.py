@@ -1,0 +1,1 @@
+"""Bytes and rows in and out, one transport a file."""

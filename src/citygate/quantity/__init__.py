@@ -1,0 +1,1 @@
+"""Units, times and codes that every stage speaks."""

@@ -1,0 +1,1 @@
+"""Readings, records and rollups on disk."""

@@ -1,0 +1,1 @@
+"""Versioned rules, estimates, and consumption with its quality."""

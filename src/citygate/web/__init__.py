@@ -1,0 +1,1 @@
+"""Pages, served by Citygate itself."""
