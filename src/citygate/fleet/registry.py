@@ -89,8 +89,12 @@ class Registry:
             first = meters.select(pl.col("meter").cast(pl.String)).unique(maintain_order=True).with_row_index("code")
             meters = meters.with_columns(pl.col("meter").cast(pl.String)).join(first, on="meter", how="left")
         absent = [pl.lit(value).alias(name) for name, value in cls.unknown.items() if name not in given]
-        filled = [pl.col(name).fill_null(value) for name, value in cls.unknown.items() if name in given and value is not None]
-        return cls(meters.with_columns(*absent, *filled).select(pl.col(name).cast(kind) for name, kind in cls.columns.items()))
+        filled = [
+            pl.col(name).fill_null(value) for name, value in cls.unknown.items() if name in given and value is not None
+        ]
+        return cls(
+            meters.with_columns(*absent, *filled).select(pl.col(name).cast(kind) for name, kind in cls.columns.items())
+        )
 
     def latest(self) -> pl.DataFrame:
         """Return the newest row of each meter, in the order of their codes."""

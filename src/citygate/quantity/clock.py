@@ -133,7 +133,12 @@ class CityClock:
         return to_datetime(at_us).astimezone(_zone_info(self.zone)).isoformat()
 
     def _local(self, at_us: Micros) -> pl.Series:
-        return pl.Series(at_us, dtype=pl.Int64).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.zone).dt.replace_time_zone(None)
+        return (
+            pl.Series(at_us, dtype=pl.Int64)
+            .cast(pl.Datetime("us", "UTC"))
+            .dt.convert_time_zone(self.zone)
+            .dt.replace_time_zone(None)
+        )
 
 
 def to_datetime(at_us: int) -> datetime:

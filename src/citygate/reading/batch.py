@@ -73,7 +73,11 @@ class ReadingBatch:
     @classmethod
     def of(cls, frame: pl.DataFrame) -> ReadingBatch:
         """Return a batch of a frame with at least ``meter`` and ``at_us``; quantities that are absent become null."""
-        absent = [pl.lit(None, kind).alias(name) for name, kind in cls.columns.items() if name not in frame.columns and name != "row"]
+        absent = [
+            pl.lit(None, kind).alias(name)
+            for name, kind in cls.columns.items()
+            if name not in frame.columns and name != "row"
+        ]
         if "row" not in frame.columns:
             frame = frame.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"))
         return cls(frame.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in cls.columns.items()))
@@ -83,9 +87,8 @@ class ReadingBatch:
 class ValidatedBatch:
     """Readings that passed every rule on a single row: what stores and detectors take.
 
-    Columns are those of `ReadingBatch` without ``row``, with ``meter`` as the dense code of the registry (Int32), sorted
-    by meter and time, and unique in them but for different values of the same instant (revisions), which stay in the
-    order in which they were received.
+    Columns are those of `ReadingBatch` without ``row``, with ``meter`` as the dense code of the registry (Int32),
+    sorted by meter and time. Different values of the same instant (revisions) stay in the order in which they came.
     """
 
     rows: pl.DataFrame

@@ -38,7 +38,9 @@ def to_bytes(frame: pl.DataFrame, form: Format) -> bytes:
     buffer = io.BytesIO()
     match form:
         case Format.TABLE:
-            with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200, tbl_hide_dataframe_shape=True, fmt_str_lengths=60):
+            with pl.Config(
+                tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200, tbl_hide_dataframe_shape=True, fmt_str_lengths=60
+            ):
                 buffer.write(f"{frame}\n".encode())
         case Format.JSON:
             frame.write_json(buffer)

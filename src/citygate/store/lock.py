@@ -1,0 +1,35 @@
+"""One writer at a time, across threads and processes."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class WriterLock:
+    """A lock on a file that the system frees when its holder dies; one thread may take it again within itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a")
+        self._thread = threading.RLock()
+        self._depth = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Wait for the lock, hold it, free it."""
+        with self._thread:
+            if not self._depth:
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    fcntl.flock(self._file, fcntl.LOCK_UN)
