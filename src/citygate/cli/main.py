@@ -6,6 +6,8 @@ import sys
 
 import typer
 
+from citygate.cli import simulate
+from citygate.cli import query
 from citygate.errors import CitygateError
 
 app = typer.Typer(
@@ -16,6 +18,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+simulate.register(app)
+
+query.register(app)
 
 
 def main() -> None:

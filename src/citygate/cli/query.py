@@ -1,0 +1,180 @@
+"""`citygate query`: what was used, what was read, what ran at night."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import polars as pl
+import typer
+
+from citygate.cli.options import FormatOption, OutOption, StoreOption
+from citygate.report.table import Format, write_table
+from citygate.store.city import City
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from citygate.quantity.clock import CityClock
+
+query = typer.Typer(help="Ask the store: totals, readings, latest values, night flows.", no_args_is_help=True)
+
+
+class By(StrEnum):
+    """Periods of totals."""
+
+    HOUR = "hour"
+    GAS_DAY = "gas-day"
+    GAS_MONTH = "gas-month"
+
+
+class GroupBy(StrEnum):
+    """Groups of totals."""
+
+    METER = "meter"
+    ZONE = "zone"
+    PROVIDER = "provider"
+    CUSTOMER_TYPE = "customer-type"
+    CITY = "city"
+
+
+FromOption = Annotated[str | None, typer.Option("--from", help="First time: a gas day (2026-01-31) or a moment.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="End of the time, excluded; written like --from.")]
+AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Answer from what was recorded by this moment.")]
+MeterOption = Annotated[list[str] | None, typer.Option("--meter", help="Only this meter; may be repeated.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.add_typer(query, name="query")
+
+
+@query.command()
+def totals(
+    store: StoreOption,
+    by: Annotated[By, typer.Option(help="Length of a period.")] = By.GAS_DAY,
+    group: Annotated[GroupBy, typer.Option(help="What to add up.")] = GroupBy.CITY,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    meter: MeterOption = None,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+) -> None:
+    """Volume and energy by period and group, with the share of the time that was measured, estimated or missing.
+
+    A period that the time asked for touches is given whole. Zones, providers, customer types and the city add up the
+    meters of customers; --group meter shows any meter.
+    """
+    city = City.open(store)
+    start_us, end_us = _times(city, start, end)
+    found = city.rollups.totals(
+        by.value,
+        group.value,
+        start_us,
+        end_us,
+        city.clock.parse(as_of) if as_of else None,
+        _codes(city, meter),
+    )
+    write_table(totals_for_people(found, city.clock), form, out)
+
+
+def totals_for_people(found: pl.DataFrame, clock: CityClock) -> pl.DataFrame:
+    """Return totals with local times, cubic metres and kilowatt hours, each rounded to three decimals."""
+    times = {}
+    for name in ("period_start", "period_end"):
+        known = found[f"{name}_us"].unique()
+        times[name] = pl.col(f"{name}_us").replace_strict(
+            known, [clock.format(at) for at in known], return_dtype=pl.String
+        )
+    return found.select(
+        times["period_start"].alias("period_start"),
+        times["period_end"].alias("period_end"),
+        "group",
+        (((pl.col("volume_l_e5") + 50_000) // 100_000) / 1_000).alias("volume_m3"),
+        (((pl.col("energy_wh_e5") + 50_000) // 100_000) / 1_000).alias("energy_kwh"),
+        *(pl.col(f"{name}_share").round(6) for name in ("measured", "estimated", "missing", "modelled")),
+    )
+
+
+@query.command()
+def readings(
+    store: StoreOption,
+    meter: MeterOption = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+) -> None:
+    """Readings as they stand, or stood: one row for each meter and instant."""
+    city = City.open(store)
+    start_us, end_us = _times(city, start, end)
+    codes = _codes(city, meter)
+    rows = city.readings.scan(codes, start_us, end_us, city.clock.parse(as_of) if as_of else None)
+    write_table(_named(city, rows), form, out)
+
+
+@query.command()
+def revisions(
+    store: StoreOption,
+    meter: Annotated[str, typer.Option("--meter", help="The meter.")],
+    start: FromOption = None,
+    end: ToOption = None,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+) -> None:
+    """Every value that was ever held for a meter, with when it was recorded and where it came from."""
+    city = City.open(store)
+    rows = city.readings.revisions((_codes(city, [meter]) or [0])[0], *_times(city, start, end))
+    recorded = pl.col("recorded_us").map_elements(city.clock.format, return_dtype=pl.String).alias("recorded")
+    write_table(_named(city, rows.with_columns(recorded).drop("recorded_us")), form, out)
+
+
+@query.command()
+def latest(
+    store: StoreOption, meter: MeterOption = None, form: FormatOption = Format.TABLE, out: OutOption = None
+) -> None:
+    """Return the newest reading of each meter."""
+    city = City.open(store)
+    write_table(_named(city, city.readings.latest(_codes(city, meter))), form, out)
+
+
+@query.command()
+def nights(
+    store: StoreOption,
+    start: FromOption = None,
+    end: ToOption = None,
+    top: Annotated[int, typer.Option(help="How many meters to show.", min=1)] = 100,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+) -> None:
+    """Meters with the largest flow at night (least hour of 02:00 to 05:00, mean over the nights)."""
+    city = City.open(store)
+    write_table(city.rollups.nights(*_times(city, start, end)).head(top), form, out)
+
+
+def _times(city: City, start: str | None, end: str | None) -> tuple[int, int]:
+    first, last = city.readings.span_us() or (0, 0)
+    return (city.clock.parse(start) if start else first), (city.clock.parse(end) if end else last + 1)
+
+
+def _codes(city: City, meters: Sequence[str] | None) -> list[int] | None:
+    if not meters:
+        return None
+    known = dict(city.registry().latest().select("meter", "code").iter_rows())
+    strangers = [meter for meter in meters if meter not in known]
+    if strangers:
+        raise typer.BadParameter(f"the store knows no meter {', '.join(strangers)}", param_hint="--meter")
+    return [known[meter] for meter in meters]
+
+
+def _named(city: City, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with the names of meters and local times in the place of codes and microseconds."""
+    names = city.registry().latest().select(pl.col("code").alias("meter"), pl.col("meter").alias("name"))
+    local = (
+        pl.col("at_us").cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(city.clock.zone).dt.to_string("iso:strict")
+    )
+    used = [name for name in rows.columns if name in ("meter", "at_us") or rows[name].null_count() < len(rows)]
+    named = rows.select(used).join(names, on="meter", how="left", maintain_order="left")
+    return named.select(pl.col("name").alias("meter"), local.alias("time"), pl.exclude("meter", "name", "at_us"))
