@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 from citygate.errors import CitygateError
 
@@ -30,12 +31,52 @@ class RuleSet:
         rollover_from: A register can roll over when it stood above this share of its size [1].
         energy_wh_per_l_max: Largest energy of a litre of gas, to hold energies against the meter's size [Wh/l].
         overlap_tolerance: Share of a span that may overlap the span before it [1].
+        zero_run_hours: Runs of zeros of this length or more are told [h].
+        zero_run_chance: A run of zeros that the meter's own runs of the season give this chance is unexpected [1].
+        heating_months: Months in which a meter without own runs of the season is expected to run as in all the year.
+        stuck_hours: The same amount, not zero, is repeated for this long or more [h].
+        stuck_repeats: ... and so many times or more.
+        median_ratio: A rate above this many times the meter's non-zero median is told [1].
+        spike_sigma: A daily peak may exceed that of the season by so many scaled median deviations [1].
+        spike_days: Length of the season around a day [d].
+        spike_floor: Least scale of the logarithm of a daily peak [1].
+        low_flow_hours: Flow without a zero for this long or more is told [h].
+        use_kwh_per_m2_min: Less use per floor area and year is suspect [kWh/m²/a].
+        usable_year_share: A year counts when so much of it was read [1].
+        usable_zero_share: ... and a smaller share of it was zero [1].
+        peer_ratio: A yearly use so many times off that of its peers is suspect [1].
+        peers_min: So many peers or more are needed.
+        apportioned_correlation: Hourly series that correlate at least so well are shares of one meter [1].
+        apportioned_hours: Hours that two meters must have in common [h].
+        drift_share: A clock may be wrong by this share of the interval of its readings [1].
+        drift_days: Days that are needed to see a clock drift [d].
+        drift_ppm_max: A steeper slope is no clock [1e-6].
     """
 
     limit_factor: float
     rollover_from: float
     energy_wh_per_l_max: float
     overlap_tolerance: float
+    zero_run_hours: float
+    zero_run_chance: float
+    heating_months: tuple[int, ...]
+    stuck_hours: float
+    stuck_repeats: int
+    median_ratio: float
+    spike_sigma: float
+    spike_days: int
+    spike_floor: float
+    low_flow_hours: float
+    use_kwh_per_m2_min: float
+    usable_year_share: float
+    usable_zero_share: float
+    peer_ratio: float
+    peers_min: int
+    apportioned_correlation: float
+    apportioned_hours: int
+    drift_share: float
+    drift_days: int
+    drift_ppm_max: float
 
 
 def parse_rules(text: str) -> RuleSet:
@@ -48,7 +89,8 @@ def parse_rules(text: str) -> RuleSet:
     wanted = {field.name for field in fields(RuleSet)}
     if tables.keys() != wanted:
         raise WrongRulesError(wanted - tables.keys(), tables.keys() - wanted)
-    return RuleSet(**{name: table["value"] for name, table in tables.items()})
+    values: dict[str, Any] = {name: table["value"] for name, table in tables.items()}
+    return RuleSet(**{**values, "heating_months": tuple(values["heating_months"])})
 
 
 @lru_cache(maxsize=1)
