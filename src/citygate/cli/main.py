@@ -6,8 +6,7 @@ import sys
 
 import typer
 
-from citygate.cli import simulate
-from citygate.cli import query
+from citygate.cli import detect, query, simulate
 from citygate.errors import CitygateError
 
 app = typer.Typer(
@@ -22,6 +21,8 @@ app = typer.Typer(
 simulate.register(app)
 
 query.register(app)
+
+detect.register(app)
 
 
 def main() -> None:
