@@ -15,6 +15,7 @@ from citygate.quantity.clock import CityClock
 from citygate.quantity.gas import Conversion
 from citygate.reading.partition import Partition
 from citygate.store.compaction import sweep
+from citygate.store.quarantine import Quarantine
 from citygate.store.readings import ReadingStore
 from citygate.store.records import meters_table, open_records, settings_table
 from citygate.store.rollup import Rollups
@@ -55,6 +56,7 @@ class City:
         clock: Local time and gas day of the city.
         conversion: How volumes become energy.
         records: Database of everything but the readings.
+        quarantine: Rows that were not taken.
         readings: The readings and their revisions.
         rollups: Consumption by hour and gas day, derived from the readings.
     """
@@ -68,6 +70,7 @@ class City:
         self.clock = CityClock(self._setting("zone"), self._setting("gas_day_hour"))
         self.conversion = Conversion(**self._setting("conversion"))
         partition = Partition(self.clock, self._setting("window_days"), self._setting("block_meters"))
+        self.quarantine = Quarantine(self.records)
         self.readings = ReadingStore(path / "readings", self.records, partition)
         self.rollups = Rollups(path / "rollups", self.readings, self.registry, self.conversion)
         sweep(self.readings)
@@ -129,6 +132,10 @@ class City:
             NoCityError: The folder is not a store.
         """
         return cls(Path(path))
+
+    def close(self) -> None:
+        """Give back what the store holds open; another call opens it again."""
+        self.records.dispose()
 
     def registry(self) -> Registry:
         """Return every meter that the city knows."""

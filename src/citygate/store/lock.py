@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,20 +16,19 @@ class WriterLock:
     """A lock on a file that the system frees when its holder dies; one thread may take it again within itself."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a")
+        self._path = path
         self._thread = threading.RLock()
         self._depth = 0
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Wait for the lock, hold it, free it."""
-        with self._thread:
+        with self._thread, ExitStack() as stack:
             if not self._depth:
-                fcntl.flock(self._file, fcntl.LOCK_EX)
+                file = stack.enter_context(self._path.open("a"))
+                fcntl.flock(file, fcntl.LOCK_EX)
             self._depth += 1
             try:
                 yield
             finally:
                 self._depth -= 1
-                if not self._depth:
-                    fcntl.flock(self._file, fcntl.LOCK_UN)

@@ -149,7 +149,7 @@ class ReadingStore:
         return self._current(rows).select(wanted)
 
     def revisions(self, meter: int, start_us: int, end_us: int) -> pl.DataFrame:
-        """Return every revision of a meter's readings with its ``commit``, ``recorded_us`` and ``source``, oldest first."""
+        """Return every revision of a meter's readings with ``commit``, ``recorded_us``, ``source``, oldest first."""
         rows = self._rows([meter], start_us, end_us, None, list(SCHEMA))
         return rows.join(self.commits().select("commit", "recorded_us", "source"), on="commit", how="left").sort(
             "at_us", pl.coalesce("received_us", "recorded_us"), "commit"
