@@ -13,7 +13,7 @@ from citygate.errors import CitygateError
 from citygate.simulate.metering import SCHEMA, readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from citygate.simulate.world import World
@@ -61,15 +61,13 @@ def write(world: World, folder: Path, progress: Callable[[int, int], None]) -> W
     """
     due, count = world.meters.height * len(world.at_us), 0
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         tables = {
             "meters": world.meters,
             "buildings": world.buildings,
             "weather": world.observed_weather,
             "truth": world.truth,
         }
-        for name, table in tables.items():
-            write_table(table, folder / f"{name}.parquet")
+        write_tables(tables, folder)
         with pq.ParquetWriter(
             folder / "readings.parquet", _ARROW, compression="zstd", compression_level=1, store_schema=False
         ) as writer:
@@ -84,6 +82,15 @@ def write(world: World, folder: Path, progress: Callable[[int, int], None]) -> W
     return Written(world.meters.height, count, due, world.events.rows.height)
 
 
-def write_table(table: pl.DataFrame, path: Path) -> None:
-    """Write a small table as Parquet."""
-    table.write_parquet(path, compression="zstd", statistics=True)
+def write_tables(tables: Mapping[str, pl.DataFrame], folder: Path) -> None:
+    """Write tables as Parquet files of their names into a folder, which is made when absent.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            table.write_parquet(folder / f"{name}.parquet", compression="zstd")
+    except OSError as cause:
+        raise OutputError(folder, cause) from cause

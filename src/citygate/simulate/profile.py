@@ -17,8 +17,9 @@ import polars as pl
 from citygate.simulate.weather import Floats, at
 
 if TYPE_CHECKING:
-    from citygate.quantity.clock import CityClock, Micros
     from collections.abc import Sequence
+
+    from citygate.quantity.clock import CityClock, Micros
 
 #: The coldest day for which German gas networks are designed [°C], DIN EN 12831, Upper Rhine.
 DESIGN_C = -12.0
