@@ -257,14 +257,21 @@ class ReadingStore:
         sure = rows.filter(~doubtful) if doubtful.any() else rows
         if len(sure) == len(rows):
             return rows, AppendCount(len(rows), 0, 0)
+        several = rows.filter(doubtful)
+        held = self._held(several)
+        content = [name for name in _CONTENT if any(frame[name].null_count() < len(frame) for frame in (several, held))]
+        identity = [*_KEY, *content]
+        if several["received_us"].null_count() == len(several):
+            # Recorded after all that is held, so what is held already has nothing to add.
+            several = several.join(held, on=identity, how="anti", nulls_equal=True, maintain_order="left")
         place = pl.int_range(pl.len(), dtype=pl.Int64).over(_KEY)
-        several = rows.filter(doubtful).with_columns(pl.coalesce("received_us", recorded_us + place).alias("seen_us"))
-        several = several.group_by([*_KEY, *_CONTENT], maintain_order=True).agg(
-            pl.col("seen_us").min(), pl.col("received_us").min()
+        several = several.with_columns(pl.coalesce("received_us", recorded_us + place).alias("seen_us"))
+        others = [name for name in _CONTENT if name not in content]
+        several = several.group_by(identity, maintain_order=True).agg(
+            pl.col("seen_us", "received_us").min(), pl.col(others).first()
         )
-        held = self._held(several.select(_KEY).unique())
-        known = held.group_by([*_KEY, *_CONTENT]).agg(pl.col("seen_us").min().alias("held_us"))
-        several = several.join(known, on=[*_KEY, *_CONTENT], how="left", nulls_equal=True, maintain_order="left")
+        known = held.group_by(identity).agg(pl.col("seen_us").min().alias("held_us"))
+        several = several.join(known, on=identity, how="left", nulls_equal=True, maintain_order="left")
         fresh = several.filter(pl.col("held_us").is_null())
         earlier = several.filter(pl.col("seen_us") < pl.col("held_us"))
         first = fresh.select(_KEY).unique().join(held.select(_KEY), on=_KEY, how="anti")
@@ -282,8 +289,7 @@ class ReadingStore:
     def _held(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Return every revision held of some meters and instants, with when it was received (``seen_us``)."""
         bounds = keys.select(pl.col("at_us").min().alias("start"), pl.col("at_us").max().alias("end")).row(0)
-        codes = keys["meter"].unique().sort().to_list()
-        rows = self._rows(codes, bounds[0], bounds[1] + 1, None, list(SCHEMA))
+        rows = self._rows(keys["meter"].unique().sort().to_list(), bounds[0], bounds[1] + 1, None, list(SCHEMA))
         commits = self.commits().select("commit", "recorded_us")
         return (
             rows.join(keys, on=_KEY, how="semi")
