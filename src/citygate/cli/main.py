@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from citygate.cli import detect, query, simulate
+from citygate.cli import detect, ingest, init, quarantine, query, simulate, validate
 from citygate.errors import CitygateError
 
 app = typer.Typer(
@@ -18,11 +18,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+init.register(app)
+ingest.register(app)
+quarantine.register(app)
 simulate.register(app)
 
 query.register(app)
 
 detect.register(app)
+validate.register(app)
 
 
 def main() -> None:
