@@ -23,7 +23,10 @@ METERS = pl.DataFrame({"meter": ["a", "b", "c"], "zone": ["north", "north", "sou
 def batch(*rows: tuple) -> ValidatedBatch:
     """Rows of (meter, hour, register, received hour or None)."""
     columns = {"meter": pl.Int32, "at_us": pl.Int64, "index_l": pl.Int64, "received_us": pl.Int64}
-    frame = [(meter, hour * HOUR, index, None if received is None else received * HOUR) for meter, hour, index, received in rows]
+    frame = [
+        (meter, hour * HOUR, index, None if received is None else received * HOUR)
+        for meter, hour, index, received in rows
+    ]
     return ValidatedBatch.of(pl.DataFrame(frame, schema=columns, orient="row"))
 
 
@@ -163,7 +166,10 @@ def test_any_order_of_arrival_gives_the_same_bytes(tmp_path_factory, rows, luck)
                 for by in ("hour", "gas-day", "gas-month")
                 for group in ("meter", "zone", "provider", "customer-type", "city")
             ]
-            + [city.rollups.totals("gas-day", "zone", 0, 300 * HOUR, as_of_us=2**62).write_csv(), city.rollups.nights(0, 300 * HOUR).write_csv()]
+            + [
+                city.rollups.totals("gas-day", "zone", 0, 300 * HOUR, as_of_us=2**62).write_csv(),
+                city.rollups.nights(0, 300 * HOUR).write_csv(),
+            ]
         )
         answers[-1].append(held(city))
         assert answers[-1][6] == answers[-1][-3]

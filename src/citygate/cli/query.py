@@ -91,10 +91,15 @@ def totals_for_people(found: pl.DataFrame, clock: CityClock) -> pl.DataFrame:
         times["period_start"].alias("period_start"),
         times["period_end"].alias("period_end"),
         "group",
-        (((pl.col("volume_l_e5") + 50_000) // 100_000) / 1_000).alias("volume_m3"),
-        (((pl.col("energy_wh_e5") + 50_000) // 100_000) / 1_000).alias("energy_kwh"),
+        _thousands(found["volume_l_e5"]).alias("volume_m3"),
+        _thousands(found["energy_wh_e5"]).alias("energy_kwh"),
         *(pl.col(f"{name}_share").round(6) for name in ("measured", "estimated", "missing", "modelled")),
     )
+
+
+def _thousands(exact_e5: pl.Series) -> pl.Series:
+    # numpy divides, where polars multiplies by the reciprocal: only the former gives 713.223 and not 713.2230000000001.
+    return pl.Series((exact_e5.to_numpy() + 50_000) // 100_000 / 1_000.0)
 
 
 @query.command()
@@ -154,6 +159,25 @@ def nights(
     write_table(city.rollups.nights(*_times(city, start, end)).head(top), form, out)
 
 
+@query.command()
+def estimates(
+    store: StoreOption,
+    meter: Annotated[list[str], typer.Option("--meter", help="A meter; may be repeated.")],
+    start: FromOption = None,
+    end: ToOption = None,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+) -> None:
+    """How gaps between readings are filled, hour by hour, with the method and its error."""
+    city = City.open(store)
+    rows = city.rollups.estimates(*_times(city, start, end), _codes(city, meter) or [])
+    local = {name: _local(city, name) for name in ("from_us", "to_us", "hour_start_us")}
+    names = city.registry().latest().select(pl.col("code").alias("meter"), pl.col("meter").alias("name"))
+    named = rows.join(names, on="meter", how="left", maintain_order="left")
+    times = [column.alias(name.removesuffix("_us")) for name, column in local.items()]
+    write_table(named.select(pl.col("name").alias("meter"), *times, "volume_l", "method", "error_l"), form, out)
+
+
 def _times(city: City, start: str | None, end: str | None) -> tuple[int, int]:
     first, last = city.readings.span_us() or (0, 0)
     return (city.clock.parse(start) if start else first), (city.clock.parse(end) if end else last + 1)
@@ -172,9 +196,13 @@ def _codes(city: City, meters: Sequence[str] | None) -> list[int] | None:
 def _named(city: City, rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows with the names of meters and local times in the place of codes and microseconds."""
     names = city.registry().latest().select(pl.col("code").alias("meter"), pl.col("meter").alias("name"))
-    local = (
-        pl.col("at_us").cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(city.clock.zone).dt.to_string("iso:strict")
-    )
     used = [name for name in rows.columns if name in ("meter", "at_us") or rows[name].null_count() < len(rows)]
     named = rows.select(used).join(names, on="meter", how="left", maintain_order="left")
-    return named.select(pl.col("name").alias("meter"), local.alias("time"), pl.exclude("meter", "name", "at_us"))
+    return named.select(
+        pl.col("name").alias("meter"), _local(city, "at_us").alias("time"), pl.exclude("meter", "name", "at_us")
+    )
+
+
+def _local(city: City, column: str) -> pl.Expr:
+    zoned = pl.col(column).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(city.clock.zone)
+    return zoned.dt.to_string("%Y-%m-%dT%H:%M:%S%:z")

@@ -72,7 +72,7 @@ class City:
         partition = Partition(self.clock, self._setting("window_days"), self._setting("block_meters"))
         self.quarantine = Quarantine(self.records)
         self.readings = ReadingStore(path / "readings", self.records, partition)
-        self.rollups = Rollups(path / "rollups", self.readings, self.registry, self.conversion)
+        self.rollups = Rollups(path / "rollups", self.readings, self.registry, self.temperature, self.conversion)
         sweep(self.readings)
 
     @classmethod
@@ -181,6 +181,9 @@ class City:
         with self.readings.lock.held():
             both = pl.concat([self.temperature(), weather.select(pl.col("at_us", "temperature_mk").cast(pl.Int64))])
             write_durably(self.path / "temperature.parquet", both.unique("at_us", keep="last").sort("at_us"))
+            if len(weather):
+                times = weather["at_us"].to_numpy()
+                self.rollups.mark_times(int(times.min()), int(times.max()))
 
     def temperature(self) -> pl.DataFrame:
         """Return the city's air temperature: ``at_us`` and ``temperature_mk``, sorted by time."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from citygate.quantity.clock import US_PER_HOUR
+from citygate.store.gaps import STEP_COLUMNS, fill
 from citygate.validation.settle import ESTIMATED, MEASURED, Cells, curve, settle
 from citygate.validation.steps import CONTEXT_AFTER, CONTEXT_BEFORE, MeterFacts, steps
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from citygate.fleet.registry import Registry
     from citygate.quantity.clock import Micros
+    from citygate.store.gaps import Surroundings
     from citygate.store.manifest import Part
     from citygate.store.readings import ReadingStore
 
@@ -47,8 +49,6 @@ HOURS: dict[str, pl.DataType] = {
 }
 #: Local hours in which gas appliances rest.
 NIGHT_HOURS = (2, 3, 4)
-#: Columns that the rules on steps read.
-_STEP_COLUMNS = ("meter", "at_us", "index_l", "volume_l", "energy_wh", "span_s", "status")
 #: Readings this far around a part are read at once; meters that were silent longer are looked up further [µs].
 _AROUND_US = 48 * US_PER_HOUR
 
@@ -64,6 +64,7 @@ class PartConsumption:
         day_of_hour: Number of the day of each hour, shape (hours,).
         hours: By meter and hour.
         days: By meter and gas day.
+        estimates: How the long steps were filled (`citygate.store.gaps.fill`).
     """
 
     codes: Whole
@@ -72,24 +73,18 @@ class PartConsumption:
     day_of_hour: Whole
     hours: Cells
     days: Cells
+    estimates: pl.DataFrame
 
 
-def derive(
-    readings: ReadingStore,
-    registry: Registry,
-    part: Part,
-    as_of_us: int | None = None,
-    meters: Sequence[int] | None = None,
-) -> PartConsumption:
+def derive(around: Surroundings, part: Part, meters: Sequence[int] | None = None) -> PartConsumption:
     """Return the consumption of one part, from the readings alone.
 
     Args:
-        readings: Store of the readings.
-        registry: The meters.
+        around: Readings, meters, weather, and the moment as of which to answer.
         part: Block and window.
-        as_of_us: Answer from what was recorded by then; None for now [µs UTC].
         meters: Only these codes of the block; None for all.
     """
+    readings, registry = around.readings, around.registry
     block, window = part
     size, clock = readings.partition.block_meters, readings.partition.clock
     if meters is None:
@@ -100,17 +95,20 @@ def derive(
     gas_days = np.arange(first_day, first_day + readings.partition.window_days, dtype=np.int64)
     day_edges = clock.gas_day_starts_us(first_day, first_day + len(gas_days))
     edges = np.arange(day_edges[0], day_edges[-1] + 1, US_PER_HOUR, dtype=np.int64)
-    rows = _rows_around(readings, codes, part, as_of_us)
+    rows = _rows_around(readings, codes, part, around.as_of_us)
     found = steps(rows, MeterFacts.of(registry))
     local = np.searchsorted(codes, rows["meter"].to_numpy()).astype(np.int64)
     knots = curve(local, rows["at_us"].to_numpy(), found, len(codes))
+    estimates, passed_l = fill(knots, codes, edges, around)
+    of_day = np.searchsorted(edges, day_edges)
     return PartConsumption(
         codes=codes,
         gas_days=gas_days,
         edges_us=edges,
         day_of_hour=np.searchsorted(day_edges, edges[:-1], side="right").astype(np.int64) - 1,
-        hours=settle(knots, edges),
-        days=settle(knots, day_edges),
+        hours=settle(knots, edges, passed_l),
+        days=settle(knots, day_edges, {knot: passed[of_day] for knot, passed in passed_l.items()}),
+        estimates=estimates,
     )
 
 
@@ -121,7 +119,7 @@ def _rows_around(readings: ReadingStore, codes: Whole, part: Part, as_of_us: int
     size = readings.partition.block_meters
     whole = len(codes) > size // 2
     wanted = range(block * size, (block + 1) * size) if whole else codes.tolist()
-    found = [readings.scan(wanted, start_us - _AROUND_US, end_us + _AROUND_US, as_of_us, _STEP_COLUMNS)]
+    found = [readings.scan(wanted, start_us - _AROUND_US, end_us + _AROUND_US, as_of_us, STEP_COLUMNS)]
     presence = {other: bits for (owner, other), bits in readings.presence().items() if owner == block}
     at_us, local = found[0]["at_us"].to_numpy(), found[0]["meter"].to_numpy() - block * size
     for before, need in ((True, CONTEXT_BEFORE), (False, CONTEXT_AFTER)):
@@ -136,9 +134,9 @@ def _rows_around(readings: ReadingStore, codes: Whole, part: Part, as_of_us: int
             high = min(readings.partition.window_start_us(other + 1), limit_us if before else 2**62)
             if not len(here) or low >= high:
                 continue
-            more = readings.scan((here + block * size).tolist(), low, high, as_of_us, _STEP_COLUMNS)
+            more = readings.scan((here + block * size).tolist(), low, high, as_of_us, STEP_COLUMNS)
             near = more.group_by("meter", maintain_order=True)
-            found.append((near.tail(need) if before else near.head(need)).select(_STEP_COLUMNS))
+            found.append((near.tail(need) if before else near.head(need)).select(STEP_COLUMNS))
             lacking[np.bincount(more["meter"].to_numpy() - block * size, minlength=size) > 0] = False
     return pl.concat(found).sort("meter", "at_us") if len(found) > 1 else found[0]
 

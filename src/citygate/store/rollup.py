@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
 from citygate.store.compaction import GRACE_US
 from citygate.store.consumption import DAYS, HOURS, cells_frame, days_frame, derive, hours_frame
+from citygate.store.gaps import Surroundings
 from citygate.store.manifest import dirty_table, mark_dirty, rollups_table
 from citygate.store.readings import now_us
 from citygate.store.segments import write_durably
@@ -38,16 +40,23 @@ class Rollups:
         folder: Folder of the rollups.
         readings: Store of the readings.
         registry: Returns the meters.
+        temperature: Returns the air temperature (``at_us``, ``temperature_mk``).
         conversion: How volumes become energy.
     """
 
     def __init__(
-        self, folder: Path, readings: ReadingStore, registry: Callable[[], Registry], conversion: Conversion
+        self,
+        folder: Path,
+        readings: ReadingStore,
+        registry: Callable[[], Registry],
+        temperature: Callable[[], pl.DataFrame],
+        conversion: Conversion,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self._folder = folder
         self._readings = readings
         self._registry = registry
+        self._temperature = temperature
         self._conversion = conversion
 
     def settle(self, progress: Callable[[int, int], None] | None = None) -> int:
@@ -61,10 +70,10 @@ class Rollups:
             dirty = connection.execute(query).all()
         if not dirty:
             return 0
-        registry = self._registry()
+        around = self._around()
         for done, row in enumerate(dirty):
             part = (row.block, row.window)
-            self._keep(part, row.mark, derive(self._readings, registry, part), registry)
+            self._keep(part, row.mark, derive(around, part), around.registry)
             if progress:
                 progress(done + 1, len(dirty))
         self._sweep()
@@ -74,6 +83,12 @@ class Rollups:
         """Return how many parts wait to be derived."""
         with self._readings.records.connect() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(dirty_table)) or 0
+
+    def mark_times(self, start_us: int, end_us: int) -> None:
+        """Say that the weather of a time changed: what was estimated by it must be derived again."""
+        first, last = self._readings.partition.window(start_us), self._readings.partition.window(end_us)
+        with self._readings.records.begin() as connection:
+            mark_dirty(connection, [part for part in self._readings.presence() if first <= part[1] <= last])
 
     def mark_meters(self, codes: Iterable[int]) -> None:
         """Say that facts of some meters changed: their consumption must be derived again."""
@@ -117,7 +132,7 @@ class Rollups:
         starts = clock.period_starts_us(by, max(start_us, span[0]), min(end_us, span[1] + 1))
         registry = self._registry()
         if as_of_us is not None or (by == "hour" and (group == "meter" or meters is not None)):
-            parts = self._derived(starts, registry, as_of_us, meters)
+            parts = self._derived(starts, self._around(as_of_us), meters)
             frames = [
                 self._hours_of(part, registry, group) if by == "hour" else days_frame(part, self._readings)
                 for part in parts
@@ -153,16 +168,32 @@ class Rollups:
         named = sums.join(facts, on="code").sort(["night_lph", "code"], descending=[True, False])
         return named.select("meter", "zone", "nights", "night_lph")
 
-    def _derived(
-        self, starts: Micros, registry: Registry, as_of_us: int | None, meters: Sequence[int] | None
-    ) -> Iterable[PartConsumption]:
+    def estimates(self, start_us: int, end_us: int, meters: Sequence[int]) -> pl.DataFrame:
+        """Return how gaps of some meters are filled in the windows that a time touches.
+
+        Args:
+            start_us, end_us: Time asked for [µs UTC].
+            meters: Codes of the meters.
+
+        Returns:
+            ``meter`` (code), ``from_us``, ``to_us`` (the gap), ``hour_start_us``, ``volume_l``, ``method`` and
+            ``error_l`` (the standard deviation that the method showed on measured homes), sorted.
+        """
+        found = [part.estimates for part in self._derived(np.array([start_us, end_us]), self._around(), meters)]
+        inside = pl.col("hour_start_us").is_between(start_us, end_us - 1)
+        return pl.concat(found).filter(inside).unique(maintain_order=True) if found else pl.DataFrame()
+
+    def _around(self, as_of_us: int | None = None) -> Surroundings:
+        return Surroundings(self._readings, self._registry(), self._temperature(), as_of_us)
+
+    def _derived(self, starts: Micros, around: Surroundings, meters: Sequence[int] | None) -> Iterable[PartConsumption]:
         first, last = (self._readings.partition.window(int(edge)) for edge in (starts[0], starts[-1] - 1))
         blocks = {block for block, _ in self._readings.presence()}
         if meters is not None:
             blocks &= {self._readings.partition.block(code) for code in meters}
         for block in sorted(blocks):
             for window in range(first, last + 1):
-                yield derive(self._readings, registry, (block, window), as_of_us, meters)
+                yield derive(around, (block, window), meters)
 
     def _hours_of(self, part: PartConsumption, registry: Registry, group: Group) -> pl.DataFrame:
         cells = cells_frame(part)

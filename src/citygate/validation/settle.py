@@ -140,14 +140,14 @@ def long_steps(knots: Curve) -> Gaps:
     return Gaps(at, knots.local[at], knots.at_us[at] - width[at], knots.at_us[at], knots.volume_l[at])
 
 
-def settle(knots: Curve, edges_us: Micros, shares: dict[int, npt.NDArray[np.float64]] | None = None) -> Cells:
+def settle(knots: Curve, edges_us: Micros, passed_l: dict[int, Whole] | None = None) -> Cells:
     """Return the consumption between edges.
 
     Args:
         knots: Cumulated consumption.
         edges_us: Edges of the cells, ascending [µs UTC].
-        shares: For knots that close a long step: which share of it has passed at each edge, shape (edges,), 0 before
-            and 1 after. A step that is not named is taken as even.
+        passed_l: For knots that close a long step: how much of it has passed at each edge, shape (edges,) [litre]. A
+            step that is not named is taken as even.
     """
     shape = (knots.meters, len(edges_us))
     at, has = _positions(knots, edges_us)
@@ -165,26 +165,27 @@ def settle(knots: Curve, edges_us: Micros, shares: dict[int, npt.NDArray[np.floa
     share = np.where(exact, 1.0, 0.0)
     width = np.where(inside, to_us - from_us, 1)
     share[inside] = ((edges - from_us) / width)[inside]
-    for knot, passed in (shares or {}).items():
-        row = int(knots.local[knot])
-        span = slice(row * shape[1], (row + 1) * shape[1])
-        here = inside[span] & (closing[span] == knot)
-        share[span][here] = passed[here]
     close = (width <= CLOSE_STEP_US) | (np.minimum(edges - from_us, to_us - edges) <= CLOSE_EDGE_US)
     quality = (
         np.where(exact | (inside & close), MEASURED, np.where(inside, ESTIMATED, MISSING))
         .astype(np.int8)
         .reshape(shape)
     )
-    read = [_read(amount, at, closing, share, shape) for amount in (knots.volume_l, knots.energy_wh)]
+    volume_l, energy_wh = (_read(amount, at, closing, share, shape) for amount in (knots.volume_l, knots.energy_wh))
+    before = np.append(0, np.cumsum(knots.volume_l))
+    for knot, passed in (passed_l or {}).items():
+        row = int(knots.local[knot])
+        span = slice(row * shape[1], (row + 1) * shape[1])
+        here = inside[span] & (closing[span] == knot)
+        volume_l[row, here] = before[knot] + passed[here]
     broken = _broken(knots, at, exact, shape)
     lower = np.minimum(quality[:, 1:], quality[:, :-1])
     lower[broken] = MISSING
     begun = np.full(knots.meters, np.iinfo(np.int64).max)
     begun[knots.local[knots.first]] = knots.at_us[knots.first]
     return Cells(
-        volume_l=np.diff(read[0], axis=1),
-        energy_wh=np.diff(read[1], axis=1),
+        volume_l=np.diff(volume_l, axis=1),
+        energy_wh=np.diff(energy_wh, axis=1),
         quality=lower,
         expected=begun[:, None] <= edges_us[None, :-1],
         edge_quality=quality,

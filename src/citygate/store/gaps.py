@@ -1,0 +1,138 @@
+"""Long steps between readings, filled hour by hour from what the store knows around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from citygate.quantity.clock import US_PER_HOUR
+from citygate.validation.estimate import Known, estimate, standard_ladder
+from citygate.validation.settle import MEASURED, Curve, curve, long_steps, settle
+from citygate.validation.steps import MeterFacts, steps
+
+if TYPE_CHECKING:
+    from citygate.fleet.registry import Registry
+    from citygate.quantity.clock import Micros
+    from citygate.store.readings import ReadingStore
+
+Whole = npt.NDArray[np.int64]
+
+#: Columns that the rules on steps read.
+STEP_COLUMNS = ("meter", "at_us", "index_l", "volume_l", "energy_wh", "span_s", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What gaps are filled from.
+
+    Attributes:
+        readings: Store of the readings.
+        registry: The meters.
+        temperature: Air temperature, ``at_us`` and ``temperature_mk``.
+        as_of_us: Look at what was recorded by then; None for now [µs UTC].
+    """
+
+    readings: ReadingStore
+    registry: Registry
+    temperature: pl.DataFrame
+    as_of_us: int | None = None
+
+
+def fill(knots: Curve, codes: Whole, edges_us: Micros, around: Surroundings) -> tuple[pl.DataFrame, dict[int, Whole]]:
+    """Return how the long steps that touch a time are filled.
+
+    Args:
+        knots: Cumulated consumption of some meters.
+        codes: Code of each of these meters.
+        edges_us: Edges of the time [µs UTC].
+        around: What to fill from.
+
+    Returns:
+        The estimates (``meter`` code, ``from_us``, ``to_us``, and as `citygate.validation.estimate.estimate`), and for
+        each knot that closes such a step the volume that has passed at each edge, shape (edges,) [litre].
+    """
+    steps_found = long_steps(knots)
+    ladder = standard_ladder()
+    width = steps_found.to_us - steps_found.from_us
+    touching = (steps_found.from_us < edges_us[-1]) & (steps_found.to_us > edges_us[0])
+    chosen = np.flatnonzero(touching & (width > ladder.linear_hours * US_PER_HOUR) & (steps_found.volume_l > 0))
+    gaps = pl.DataFrame(
+        {
+            "meter": codes[steps_found.local[chosen]].astype(np.int32),
+            "from_us": steps_found.from_us[chosen],
+            "to_us": steps_found.to_us[chosen],
+            "volume_l": steps_found.volume_l[chosen],
+        }
+    )
+    if not len(gaps):
+        return _no_estimates(), {}
+    short = gaps.filter(pl.col("to_us") - pl.col("from_us") <= int(ladder.similar_day_hours * US_PER_HOUR))
+    known = Known(
+        hours=_measured_hours(short, int(ladder.reference_hours) * US_PER_HOUR, around),
+        weather=around.temperature.rename({"at_us": "hour_start_us"}),
+        customer_types=around.registry.latest()["customer_type"].to_list(),
+        clock=around.readings.partition.clock,
+    )
+    filled = estimate(gaps, known)
+    return _named(gaps, filled), _passed(filled, gaps, steps_found.knot[chosen], edges_us)
+
+
+def _passed(filled: pl.DataFrame, gaps: pl.DataFrame, knot: Whole, edges_us: Micros) -> dict[int, Whole]:
+    number = filled["gap"].to_numpy()
+    bounds = np.searchsorted(number, np.arange(len(gaps) + 1))
+    start_us, volume_l = filled["hour_start_us"].to_numpy(), filled["volume_l"].to_numpy()
+    from_us, to_us = gaps["from_us"].to_numpy(), gaps["to_us"].to_numpy()
+    found = {}
+    for gap in range(len(gaps)):
+        mine = slice(bounds[gap], bounds[gap + 1])
+        ends = np.append(np.maximum(start_us[mine], from_us[gap]), to_us[gap])
+        done = np.append(0, np.cumsum(volume_l[mine]))
+        # The hours of an estimate begin on the hour; where the city's do not, the litres within are even.
+        found[int(knot[gap])] = np.floor(np.interp(edges_us, ends, done)).astype(np.int64)
+    return found
+
+
+def _measured_hours(gaps: pl.DataFrame, reach_us: int, around: Surroundings) -> pl.DataFrame:
+    """Return the measured hours of the days before and after some gaps."""
+    schema = {"meter": pl.Int32, "hour_start_us": pl.Int64, "volume_l": pl.Int64}
+    if not len(gaps):
+        return pl.DataFrame(schema=schema)
+    codes = gaps["meter"].unique().sort().to_list()
+    first = int(gaps["from_us"].min()) - reach_us - 3 * US_PER_HOUR  # type: ignore[arg-type]
+    last = int(gaps["to_us"].max()) + reach_us + 3 * US_PER_HOUR  # type: ignore[arg-type]
+    rows = around.readings.scan(codes, first, last, around.as_of_us, STEP_COLUMNS)
+    local = np.searchsorted(codes, rows["meter"].to_numpy()).astype(np.int64)
+    found = steps(rows, MeterFacts.of(around.registry))
+    edges = np.arange(first // US_PER_HOUR, last // US_PER_HOUR + 2, dtype=np.int64) * US_PER_HOUR
+    cells = settle(curve(local, rows["at_us"].to_numpy(), found, len(codes)), edges)
+    row, column = np.nonzero(cells.quality == MEASURED)
+    return pl.DataFrame(
+        {
+            "meter": np.array(codes, dtype=np.int32)[row],
+            "hour_start_us": edges[column],
+            "volume_l": cells.volume_l[row, column],
+        }
+    )
+
+
+def _named(gaps: pl.DataFrame, filled: pl.DataFrame) -> pl.DataFrame:
+    numbered = gaps.select("meter", "from_us", "to_us").with_row_index("gap").with_columns(pl.col("gap").cast(pl.Int64))
+    return filled.join(numbered, on="gap", how="left", maintain_order="left").select(_no_estimates().columns)
+
+
+def _no_estimates() -> pl.DataFrame:
+    return pl.DataFrame(
+        schema={
+            "meter": pl.Int32,
+            "from_us": pl.Int64,
+            "to_us": pl.Int64,
+            "hour_start_us": pl.Int64,
+            "volume_l": pl.Int64,
+            "method": pl.String,
+            "error_l": pl.Int64,
+        }
+    )
