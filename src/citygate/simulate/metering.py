@@ -62,7 +62,7 @@ def readings(world: World) -> Iterator[pl.DataFrame]:
         merged = {name: np.concatenate([part[name] for part in waiting]) for name in columns}
         due_us = np.iinfo(np.int64).max if last else int(world.at_us[number + 1])
         arrived = merged["received_us"] < due_us
-        yield _frame(world, names, {name: column[arrived] for name, column in merged.items()})
+        yield _frame(world, names, merged, np.flatnonzero(arrived))
         waiting = [{name: column[~arrived] for name, column in merged.items()}]
 
 
@@ -160,8 +160,8 @@ def _clock_error_s(drift: Active, at_us: int) -> Micros:
     return np.rint(drift.size * age_days).astype(np.int64)
 
 
-def _frame(world: World, names: pl.Series, columns: Columns) -> pl.DataFrame:
-    order = _arrival_order(columns["received_us"])
+def _frame(world: World, names: pl.Series, columns: Columns, arrived: Micros) -> pl.DataFrame:
+    order = arrived[_arrival_order(columns["received_us"][arrived])]
     row = columns["row"][order]
     frame = pl.DataFrame(
         {"meter": names.gather(row), **{name: columns[name][order] for name in SCHEMA if name != "meter"}}
