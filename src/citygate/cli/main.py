@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from citygate.cli import detect, ingest, init, quarantine, query, simulate, validate
+from citygate.cli import detect, export, ingest, init, quarantine, query, serve, simulate, status, validate
 from citygate.errors import CitygateError
 
 app = typer.Typer(
@@ -18,15 +18,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-init.register(app)
-ingest.register(app)
-quarantine.register(app)
-simulate.register(app)
-
-query.register(app)
-
-detect.register(app)
-validate.register(app)
+for command in (init, simulate, ingest, quarantine, validate, query, detect, export, status, serve):
+    command.register(app)
 
 
 def main() -> None:
