@@ -1,0 +1,77 @@
+"""Every meter with its newest reading, kept for a second so that many viewers cost one look at the store."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from citygate.quantity.clock import US_PER_HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from citygate.store.city import City
+
+#: A meter without a reading for this long, counted from the newest reading of the city, is late.
+LATE_AFTER_US = 26 * US_PER_HOUR
+_KEEP_S = 1.0
+_NEWEST = ("at_us", "index_l", "flow_lph", "pressure_pa", "temperature_mk", "battery_mv", "status", "received_us")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The city at one moment.
+
+    Attributes:
+        meters: One row for each meter, by code: the columns of the registry, those of its newest reading, and
+            ``state``: ``reporting``, ``late`` or ``silent`` (never read).
+        commits: Every commit: ``commit``, ``recorded_us``, ``source``, ``stored``, ``duplicate``, ``revised``.
+        newest_us: Time of the newest reading [µs UTC]; None when there is none.
+    """
+
+    meters: pl.DataFrame
+    commits: pl.DataFrame
+    newest_us: int | None
+
+
+class SnapshotKeeper:
+    """Takes a snapshot of a city when the last one is older than a second and something was committed since.
+
+    Args:
+        city: The open store.
+        tick_s: A clock that never goes back [s].
+    """
+
+    def __init__(self, city: City, tick_s: Callable[[], float]) -> None:
+        self._city = city
+        self._tick_s = tick_s
+        self._lock = threading.Lock()
+        self._held: Snapshot | None = None
+        self._taken_s = 0.0
+
+    def now(self) -> Snapshot:
+        """Return a snapshot that is at most a second old."""
+        with self._lock:
+            if self._held is None or self._tick_s() - self._taken_s >= _KEEP_S:
+                self._held = _take(self._city)
+                self._taken_s = self._tick_s()
+            return self._held
+
+
+def _take(city: City) -> Snapshot:
+    newest = city.readings.latest(None).select(pl.col("meter").alias("code"), *_NEWEST)
+    meters = city.registry().latest().join(newest, on="code", how="left", maintain_order="left")
+    span = city.readings.span_us()
+    last_us = span[1] if span else None
+    late = pl.col("at_us") < (last_us or 0) - LATE_AFTER_US
+    state = (
+        pl.when(pl.col("at_us").is_null())
+        .then(pl.lit("silent"))
+        .when(late)
+        .then(pl.lit("late"))
+        .otherwise(pl.lit("reporting"))
+    )
+    return Snapshot(meters.with_columns(state.alias("state")), city.readings.commits(), last_us)

@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+from serving import city, client  # noqa: F401 - fixtures
