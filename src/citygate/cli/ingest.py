@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from citygate.cli.options import FormatOption, StoreOption
+from citygate.cli.options import FormatOption
 from citygate.errors import CitygateError
-from citygate.flow.ingest import IngestCount, Intake, Strangers, ingest
 from citygate.flow.inbox import watch
+from citygate.flow.ingest import IngestCount, Intake, Strangers, ingest
 from citygate.link.files import find_files
 from citygate.link.sample import sample
 from citygate.reading.mapping import Mapping, MappingError, parse_mapping, plain_mapping
@@ -64,8 +64,8 @@ def ingest_files(
     """Take readings from files: CSV, Parquet, NDJSON, JSON, Excel, Arrow; text also packed with gzip.
 
     Safe to interrupt and to repeat: an interrupted file goes on where it stopped, and rows that are held count as
-    duplicates. Rows that cannot be taken go to quarantine with their reason: `citygate quarantine list`. A store that does
-    not exist is made with the time zone Europe/Berlin and the gas day at 06:00.
+    duplicates. Rows that cannot be taken go to quarantine with their reason: `citygate quarantine list`. A store that
+    does not exist is made with the time zone Europe/Berlin and the gas day at 06:00.
     """
     if propose:
         for file in find_files(paths)[:1]:

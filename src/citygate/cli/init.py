@@ -39,8 +39,9 @@ def init(
 ) -> None:
     """Make the store of a city, with its time zone and gas day.
 
-    --meters registers meters: the column `meter`, and any of zone, provider, customer_type, role, nature, register_max_l,
-    pulse_l, qmax_lph, lon, lat, valid_from_us, valid_to_us. Run it on an existing store to add meters or to change them.
+    --meters registers meters: the column `meter`, and any of zone, provider, customer_type, role, nature,
+    register_max_l, pulse_l, qmax_lph, lon, lat, valid_from_us, valid_to_us. Run it on an existing store to add meters
+    or to change them.
     """
     clock = CityClock(zone, gas_day_hour)
     listed = read_meters(meters) if meters is not None else None

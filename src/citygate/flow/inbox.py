@@ -25,8 +25,8 @@ def watch(
 ) -> None:
     """Take each file that is complete, until ``stop`` is set.
 
-    A file whose rows were taken goes to ``done`` (rows that were not taken are in quarantine); one that could not be taken as
-    a whole goes to ``failed``. While the disk is full or the store busy, files stay where they are and are tried again.
+    A file whose rows were taken goes to ``done`` (rows that were not taken are in quarantine); one that could not be
+    taken as a whole goes to ``failed``. While the disk is full or the store busy, files stay and are tried again.
 
     Args:
         intake: The way into the city.

@@ -149,8 +149,8 @@ class Intake:
     def ingest(self, path: Path, on_chunk: Callable[[IngestCount], None] | None = None) -> IngestCount:
         """Take a whole file to the store; safe to interrupt at any moment and to repeat.
 
-        A file that was interrupted goes on after its last finished chunk and its earlier counts are carried; a file that
-        was finished is read again from its start, and its rows count as duplicates.
+        A file that was interrupted goes on after its last finished chunk and its earlier counts are carried; a file
+        that was finished is read again from its start, and its rows count as duplicates.
 
         Args:
             path: File of a known kind.

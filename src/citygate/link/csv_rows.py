@@ -131,7 +131,8 @@ def _odd_quotes(body: npt.NDArray[np.uint8], starts: Places, ends: Places) -> Fl
     quotes = np.flatnonzero(body == _QUOTE)
     if not len(quotes):
         return np.zeros(len(starts), dtype=np.bool_)
-    return _per_line(quotes, starts, ends) % 2 == 1
+    odd: Flags = _per_line(quotes, starts, ends) % 2 == 1
+    return odd
 
 
 def _count_fields(body: npt.NDArray[np.uint8], starts: Places, ends: Places, delimiter: str, odd: Flags) -> Places:

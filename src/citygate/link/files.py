@@ -46,11 +46,13 @@ class FileKind(StrEnum):
 
 
 _KINDS = {
-    ".csv": FileKind.CSV, ".txt": FileKind.CSV, ".tsv": FileKind.CSV, ".ndjson": FileKind.NDJSON, ".jsonl": FileKind.NDJSON,
-    ".json": FileKind.JSON, ".parquet": FileKind.PARQUET, ".arrow": FileKind.ARROW, ".arrows": FileKind.ARROW,
-    ".ipc": FileKind.ARROW, ".xlsx": FileKind.EXCEL, ".xls": FileKind.EXCEL, ".xlsm": FileKind.EXCEL, ".xlsb": FileKind.EXCEL,
-    ".ods": FileKind.EXCEL,
-}  # fmt: skip
+    **dict.fromkeys((".csv", ".txt", ".tsv"), FileKind.CSV),
+    **dict.fromkeys((".ndjson", ".jsonl"), FileKind.NDJSON),
+    ".json": FileKind.JSON,
+    ".parquet": FileKind.PARQUET,
+    **dict.fromkeys((".arrow", ".arrows", ".ipc"), FileKind.ARROW),
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"), FileKind.EXCEL),
+}
 
 
 class FileKindError(CitygateError):
@@ -81,8 +83,8 @@ def kind_of(path: Path) -> FileKind:
 def read_chunks(path: Path, style: FileStyle, skip: int = 0) -> Iterator[Chunk]:
     """Yield the rows of a file in chunks; the same file gives the same chunks each time.
 
-    What cannot be read becomes `Unread`: a line, or the rest of a file that breaks off. Rows are numbered by line in text and
-    Excel files (the header is line 1 or later) and from 1 in the others.
+    What cannot be read becomes `Unread`: a line, or the rest of a file that breaks off. Rows are numbered by line in
+    text and Excel files (the header is line 1 or later) and from 1 in the others.
 
     Args:
         path: File of a known kind; text also as .gz.
@@ -113,7 +115,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def _blocks(path: Path, style: FileStyle, block_bytes: int) -> Iterator[bytes | Unread]:
-    """Yield a text file as UTF-8 blocks that end with a line; `Unread` with row 0 where it breaks off or a line has no end."""
+    """Yield a text file as UTF-8 blocks of whole lines; `Unread` with row 0 where it breaks off."""
     decoder = (
         None if style.encoding.lower() in {"utf-8", "utf8"} else codecs.getincrementaldecoder(style.encoding)("replace")
     )
@@ -149,12 +151,11 @@ def _text_chunks(path: Path, kind: FileKind, style: FileStyle, skip: int) -> Ite
     row = 1
     number = 0
     size = BYTES_PER_CHUNK if kind is FileKind.CSV else NDJSON_BYTES_PER_CHUNK
-    for block in _blocks(path, style, size):
-        if isinstance(block, Unread):
-            yield Chunk(str(path), number, no_rows(), [block._replace(row=row)], free=True)
+    for piece in _blocks(path, style, size):
+        if isinstance(piece, Unread):
+            yield Chunk(str(path), number, no_rows(), [piece._replace(row=row)], free=True)
             return
-        if row == 1 and block.startswith(b"\xef\xbb\xbf"):
-            block = block[3:]
+        block = piece.removeprefix(b"\xef\xbb\xbf") if row == 1 else piece
         if kind is FileKind.CSV and header is None:
             header, block, row = _take_header(block, style, row)
             if header is None:
@@ -173,7 +174,7 @@ def _text_chunks(path: Path, kind: FileKind, style: FileStyle, skip: int) -> Ite
 
 
 def _take_header(block: bytes, style: FileStyle, row: int) -> tuple[Header | None, bytes, int]:
-    """Return the header, the rest of the block, and the number of its first line; blank lines before it do not count."""
+    """Return the header, the rest of the block, and the number of the first line of that rest."""
     for line in block.splitlines(keepends=True) if len(block) < RAW_BYTES_MAX else _lines(block):
         if row > style.skip_rows and line.strip():
             header = read_header(line, style)
@@ -288,14 +289,22 @@ def from_arrow(table: pa.Table, first_row: int) -> pl.DataFrame:
 
 def _is_plain(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
-        return pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
-    return any(
-        check(kind)
-        for check in (
-            pa.types.is_integer, pa.types.is_floating, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
-            pa.types.is_timestamp, pa.types.is_date, pa.types.is_decimal128, pa.types.is_boolean, pa.types.is_null,
-        )
-    )  # fmt: skip
+        kind = kind.value_type
+    return not pa.types.is_nested(kind) and any(bool(check(kind)) for check in _PLAIN)
+
+
+_PLAIN = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_timestamp,
+    pa.types.is_date,
+    pa.types.is_decimal128,
+    pa.types.is_boolean,
+    pa.types.is_null,
+)
 
 
 def _excel(path: Path, style: FileStyle, skip: int) -> Iterator[Chunk]:

@@ -27,8 +27,8 @@ class NoFolderError(CitygateError):
 class WatchedFolder:
     """The files of one folder that wait to be taken.
 
-    A file is complete when its size and time of change were the same at two looks in a row, or when it was moved in under
-    its final name. Hidden files and files with the ending of an unfinished transfer are left alone.
+    A file is complete when its size and time of change were the same at two looks in a row. Hidden files and files with
+    the ending of an unfinished transfer are left alone until they get their final name.
 
     Args:
         path: The folder; ``done`` and ``failed`` are made within it.

@@ -65,8 +65,9 @@ def decode(body: bytes, content_type: str, source: str = "http", *, bytes_max: i
         bytes_max: Largest body taken [byte].
 
     Returns:
-        One chunk; broken lines of NDJSON and CSV and items that are no objects are in its ``unread``. A JSON object with
-        ``readings`` is a list of readings, another object is one reading. Rows count from 1; in CSV the header is line 1.
+        One chunk; broken lines of NDJSON and CSV and items that are no objects are in its ``unread``. A JSON object
+        with ``readings`` is a list of readings, another object is one reading. Rows count from 1; in CSV the header is
+        line 1.
 
     Raises:
         BodyTooLargeError: The body, or the table packed in it, is too large.
@@ -75,7 +76,7 @@ def decode(body: bytes, content_type: str, source: str = "http", *, bytes_max: i
     """
     if len(body) > bytes_max:
         raise BodyTooLargeError(bytes_max)
-    media = content_type.split(";")[0].strip().lower()
+    media = content_type.split(";", maxsplit=1)[0].strip().lower()
     unread: list[Unread]
     if media in JSON:
         try:

@@ -194,8 +194,8 @@ def _quantity(frame: pl.DataFrame, name: str, entry: QuantityColumn, mapping: Ma
     named = unit_in_name(entry.column, unit.kind)
     if entry.unit_in_name == "refuse" and named is not None and (named.kind, named.factor) != (unit.kind, unit.factor):
         message = (
-            f"the column '{entry.column}' says {named.name}, but the mapping says {unit.name}; correct {_SECTION[name]}.unit, "
-            f'or say unit_in_name = "ignore" there'
+            f"the column '{entry.column}' says {named.name}, but the mapping says {unit.name}; "
+            f'correct {_SECTION[name]}.unit, or say unit_in_name = "ignore" there'
         )
         flaws = [Flaw(name, "unit_mismatch", message, column.is_not_null()), *flaws]
     return value, flaws

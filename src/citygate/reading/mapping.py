@@ -14,7 +14,8 @@ from citygate.errors import CitygateError
 from citygate.reading.unit import UNITS, Kind, Unit, find_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping as Table
+    from collections.abc import Iterable
+    from collections.abc import Mapping as Table
 
 #: Name of the column that carries the number of a row in its source.
 ROW = "#row"
@@ -114,7 +115,8 @@ class QuantityColumn:
         gauge: Whether a pressure is above that of the air around.
         ambient_pa: Pressure of the air around, for gauge pressures [Pa].
         round: Whether a register may be rounded to whole litres (units such as ft3 need it).
-        unit_in_name: ``refuse`` refuses the rows when the name of the column says another unit; ``ignore`` trusts ``unit``.
+        unit_in_name: ``refuse`` refuses the rows when the name of the column says another unit; ``ignore`` trusts
+            ``unit``.
         required: Whether the file must have the column.
     """
 

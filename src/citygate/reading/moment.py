@@ -20,7 +20,10 @@ _TAIL = re.compile(r"^(?:\.(\d{1,9}))?\s*(?:([Zz])|([+-])(\d\d):?(\d\d)?)?$")
 _FEW = 256
 _ISO = r"^(\d{4}-\d{2}-\d{2})[T ]?(\d{2}:\d{2})?(:\d{2})?(\.\d{1,9})?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?$"
 _LARGEST_US = 2**62
-_FIX_NAIVE = 'has no offset: write times such as 2026-01-31T06:00:00+01:00, or give zone = "Europe/Berlin" under [time] in a mapping'
+_FIX_NAIVE = (
+    "has no offset: write times such as 2026-01-31T06:00:00+01:00, "
+    'or give zone = "Europe/Berlin" under [time] in a mapping'
+)
 
 
 def to_us(column: pl.Series, style: TimeColumn, field: str) -> tuple[pl.Series, list[Flaw]]:
@@ -175,7 +178,10 @@ def _local(local: pl.Series, style: TimeColumn, field: str) -> tuple[pl.Series, 
         return placed.cast(pl.Int64()), []
     some = local.dt.replace_time_zone(style.zone, ambiguous="earliest", non_existent="null")
     ambiguous = lost & some.is_not_null()
-    twice = f'comes twice in {style.zone} on this day; give times with an offset, or ambiguous = "earliest" or "latest" under [time]'
+    twice = (
+        f"comes twice in {style.zone} on this day; give times with an offset, "
+        'or ambiguous = "earliest" or "latest" under [time] in a mapping'
+    )
     return placed.cast(pl.Int64()), [
         *_flaw(field, "time_ambiguous", twice, ambiguous),
         *_flaw(field, "time_nonexistent", f"does not exist in {style.zone}: the clock went forward", lost & ~ambiguous),

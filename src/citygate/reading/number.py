@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,6 +11,8 @@ from citygate.reading.flaw import Flaw
 from citygate.reading.unit import Unit, find_unit
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from citygate.reading.mapping import FileStyle
 
 #: Larger than any quantity; what is above stays above, so that the rule on size refuses it and nothing overflows.
@@ -160,7 +161,10 @@ def _without(value: pl.Series, broken: pl.Series) -> pl.Series:
 
 
 _FIX_TEXT = 'give whole litres, or declare the right unit, such as unit = "m3", in the mapping'
-_FIX_FLOAT = 'litres came as binary floats, which lose digits; give whole litres as integers, or declare unit = "m3" in the mapping'
+_FIX_FLOAT = (
+    "litres came as binary floats, which lose digits; give whole litres as integers, "
+    'or declare unit = "m3" in the mapping'
+)
 
 
 def _not_whole(broken: pl.Series, target: Target, fix: str) -> list[Flaw]:
@@ -207,7 +211,7 @@ def _from_text(column: pl.Series, target: Target, style: FileStyle) -> tuple[pl.
 
 
 def _split(plain: pl.Series, style: FileStyle) -> pl.DataFrame:
-    """Return number (with a decimal point, ungrouped) and unit text of each value; number is null when there is none."""
+    """Return the number of each value (decimal point, no groups; null when there is none) and its unit text."""
     name = "text"
     text = pl.col(name)
     if style.thousands:
@@ -245,7 +249,10 @@ def _unit_flaws(unit: pl.Series, target: Target) -> list[Flaw]:
                 )
             )
         elif (found.kind, found.factor, found.offset) != (target.unit.kind, target.unit.factor, target.unit.offset):
-            message = f"{target.field} carries the unit '{text}', but the column is in {target.unit.name}: correct unit in the mapping"
+            message = (
+                f"{target.field} carries the unit '{text}', but the column is in {target.unit.name}: "
+                "correct the unit in the mapping"
+            )
             flaws.append(Flaw(target.field, "unit_mismatch", message, mask))
     return flaws
 
@@ -264,9 +271,11 @@ def _from_decimal(number: pl.Series, target: Target) -> tuple[pl.Series, list[Fl
         .then(0)
         .otherwise(head.cast(pl.Int64(), strict=False))
         .alias("whole"),
-        pl.when(text.is_null()).then(None).otherwise(fraction.str.pad_end(_FRACTION_DIGITS, "0").str.slice(0, _FRACTION_DIGITS))
-        .cast(pl.Int64(), strict=False).alias("fraction"),
+        pl.when(text.is_not_null())
+        .then(fraction.str.pad_end(_FRACTION_DIGITS, "0").str.slice(0, _FRACTION_DIGITS))
+        .cast(pl.Int64(), strict=False)
+        .alias("fraction"),
         (fraction.str.slice(_FRACTION_DIGITS).str.strip_chars("0") != "").alias("beyond"),
         text.str.starts_with("-").alias("negative"),
-    )  # fmt: skip
+    )
     return _scaled(parts["whole"], parts["fraction"], parts["negative"], parts["beyond"], target)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from citygate.reading.look import marks, numbers, skips_nothing, span_of, time_format
 from citygate.reading.mapping import ROW
 from citygate.reading.unit import Kind, Unit, unit_in_name
 
@@ -29,12 +30,9 @@ _PRESSURE_NAMES = r"press|druck"
 _TEMPERATURE_NAMES = r"temp"
 _BATTERY_NAMES = r"batt|voltage"
 _TENTHS = re.compile(r"x(10{1,3})(?:$|[^\d])")
-_FORMATS = (
-    "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M",
-    "%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%Y%m%d%H%M%S", "%Y%m%d %H%M",
-    "%d.%m.%Y", "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%y %H:%M",
-)  # fmt: skip
-_EPOCHS = (("s", 10**9), ("ms", 10**12), ("us", 10**15), ("ns", 10**18))
+#: A pressure below this cannot be absolute.
+_GAUGE_BELOW = {"mbar": 500.0, "hPa": 500.0, "bar": 0.5, "kPa": 50.0, "Pa": 50_000.0}
+_USUAL_ZONE = "Europe/Berlin"
 _SURE, _LIKELY, _GUESS = "sure", "likely", "a guess, please check"
 
 
@@ -64,20 +62,20 @@ def suggest(frame: pl.DataFrame, style: FileStyle, name: str) -> str:
     columns = [column for column in frame.columns if column != ROW]
     time = _find_time(frame, columns)
     rest = [column for column in columns if column != time]
-    decimal, thousands = _marks(frame, rest)
-    numbers = {column: _numbers(frame[column], decimal, thousands) for column in rest}
+    decimal, thousands = marks(frame, rest)
+    read = {column: numbers(frame[column], decimal, thousands) for column in rest}
     meter = _find_meter(
-        frame, [column for column in rest if _matches(column, _METER_NAMES) or numbers[column] is None], rest
+        frame, [column for column in rest if _matches(column, _METER_NAMES) or read[column] is None], rest
     )
     rest = [column for column in rest if column != meter]
     lines = [f"# A proposed mapping for {name}. Check every line, above all units and zones.", "", "[file]"]
     lines += [line.text() for line in _file_lines(style, decimal, thousands)]
-    values = {column: number for column in rest if (number := numbers[column]) is not None}
+    values = {column: number for column in rest if (number := read[column]) is not None}
     wide = meter is None and len(values) > 1 and not any(_quantity(column, values[column]) for column in values)
     if not wide:
         lines += ["", "[meter]", _meter_line(meter, name).text()]
     lines += ["", "[time]", *_time_lines(frame, time)]
-    span_s = _span(frame, time, meter)
+    span_s = span_of(frame, time, meter)
     if wide:
         lines += _wide_lines(values, span_s)
     for section, body in _sections(frame, values, meter, time, span_s).items() if not wide else ():
@@ -103,44 +101,13 @@ def _find_time(frame: pl.DataFrame, columns: Sequence[str]) -> str | None:
         if frame.schema[column].is_temporal():
             return column
     named = [column for column in columns if _matches(column, _TIME_NAMES)]
-    return next((column for column in [*named, *columns] if _time_format(frame[column]) is not None), None)
-
-
-def _time_format(column: pl.Series) -> tuple[str, str] | None:
-    """Return format and epoch unit of a column that reads as times, or None."""
-    if column.dtype.is_temporal():
-        return "iso", ""
-    if column.dtype.is_integer():
-        size = abs(int(column.drop_nulls().median() or 0))  # type: ignore[arg-type]
-        # From 1999 to 2096.
-        return next((("epoch", unit) for unit, scale in _EPOCHS if 0.9 * scale < size < 4 * scale), None)  # noqa: PLR2004
-    if column.dtype != pl.String:
-        return None
-    text = column.drop_nulls().str.strip_chars().head(500)
-    text = text.filter(text != "")
-    if text.is_empty():
-        return None
-    if text.str.contains(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$").mean() > 0.9:  # type: ignore[operator]  # noqa: PLR2004
-        return "iso", ""
-    if text.str.contains(r"^\d{10,19}$").all():
-        return _time_format(text.cast(pl.Int64, strict=False))
-    best, hits = None, 0.0
-    for pattern in _FORMATS:
-        parsed = (
-            text.str.to_datetime(pattern, strict=False)
-            if "%H" in pattern or "%I" in pattern
-            else text.str.to_date(pattern, strict=False)
-        )
-        share = 1 - parsed.null_count() / len(text)
-        if share > hits:
-            best, hits = pattern, share
-    return (best, "") if best is not None and hits > 0.9 else None  # noqa: PLR2004
+    return next((column for column in [*named, *columns] if time_format(frame[column]) is not None), None)
 
 
 def _time_lines(frame: pl.DataFrame, time: str | None) -> list[str]:
     if time is None:
         return ['column = "?"  # no column looks like a time: name it']
-    form, unit = _time_format(frame[time]) or ("iso", "")
+    form, unit = time_format(frame[time]) or ("iso", "")
     lines = [_Line("column", time, _SURE if frame.schema[time].is_temporal() else _LIKELY)]
     if form != "iso":
         lines.append(_Line("format", form, _LIKELY if "/" not in form else _GUESS + ": is it month first?"))
@@ -151,19 +118,22 @@ def _time_lines(frame: pl.DataFrame, time: str | None) -> list[str]:
     if kind == pl.String and form == "iso":
         aware = bool(frame[time].drop_nulls().str.contains(r"(Z|[+-]\d\d:?\d\d)\s*$").all())
     if form != "epoch" and not aware and "%z" not in form:
-        utc = _matches(time, "utc|gmt")
-        lines.append(
-            _Line(
-                "zone",
-                "UTC" if utc else "Europe/Berlin",
-                _LIKELY if utc else "the times carry no offset: give the true zone",
-            )
-        )
+        lines.append(_zone_line(frame[time], form))
     start = _matches(time, "start|begin|von|from")
     lines.append(
         _Line("marks", "start" if start else "end", _LIKELY if start else "end or start of the span of interval values")
     )
     return [line.text() for line in lines]
+
+
+def _zone_line(column: pl.Series, form: str) -> _Line:
+    if _matches(column.name, "utc|gmt"):
+        return _Line("zone", "UTC", _LIKELY)
+    if skips_nothing(column, form, _USUAL_ZONE):
+        return _Line(
+            "zone", "UTC", "the hour that local clocks skip in spring is there; or give a fixed offset: Etc/GMT-1"
+        )
+    return _Line("zone", _USUAL_ZONE, "the times carry no offset: give the true zone")
 
 
 def _find_meter(frame: pl.DataFrame, candidates: Sequence[str], columns: Sequence[str]) -> str | None:
@@ -190,36 +160,6 @@ def _meter_line(meter: str | None, name: str) -> _Line:
     return _Line(
         "value", re.sub(r"\W+", "-", name.rsplit(".", 1)[0]), "no column names a meter: one meter for the whole file"
     )
-
-
-def _marks(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[str, str]:
-    """Return the decimal and the thousands mark of the texts that are numbers."""
-    texts = [frame[column].drop_nulls().str.strip_chars() for column in columns if frame.schema[column] == pl.String]
-    every = pl.concat(texts) if texts else pl.Series(dtype=pl.String)
-    every = every.filter(every.str.contains(r"^[+-]?[\d.,' ]*\d(\s*[A-Za-z°³/%]+\d?)?$"))
-    both_german = every.str.contains(r"^[+-]?\d{1,3}(\.\d{3})+,\d+").any()
-    both_english = every.str.contains(r"^[+-]?\d{1,3}(,\d{3})+\.\d+").any()
-    comma = every.str.contains(r"^[+-]?\d+,\d+").sum()
-    point = every.str.contains(r"^[+-]?\d+\.\d+").sum()
-    grouped_comma = every.str.contains(r"^[+-]?\d{1,3}(,\d{3})+$").sum()
-    if both_german:
-        return ",", "."
-    if both_english or (comma and comma == grouped_comma and point):
-        return ".", ","
-    return (",", "") if comma > point else (".", "")
-
-
-def _numbers(column: pl.Series, decimal: str, thousands: str) -> pl.Series | None:
-    """Return a column as float64, or None when most of it are no numbers."""
-    if column.dtype.is_numeric():
-        return column.cast(pl.Float64)
-    if column.dtype != pl.String:
-        return None
-    text = column.str.strip_chars().str.extract(r"^([+-]?[\d.,']+)")
-    text = text.str.replace_all(thousands, "", literal=True) if thousands else text
-    number = text.str.replace(decimal, ".", literal=True).cast(pl.Float64, strict=False)
-    whole = column.str.contains(r"^\s*[+-]?[\d.,']+\s*[A-Za-z°³/%]*\d?\s*$").sum()
-    return number if whole * 2 > len(column.drop_nulls()) and number.null_count() < len(number) else None
 
 
 def _unit_in_values(column: pl.Series) -> Unit | None:
@@ -260,45 +200,11 @@ def _rises(frame: pl.DataFrame, values: pl.Series, meter: str | None, time: str 
     return float((steps >= 0).mean())  # type: ignore[arg-type]
 
 
-def _span(frame: pl.DataFrame, time: str | None, meter: str | None) -> int | None:
-    """Return the commonest distance between the times of one meter [s]."""
-    form = _time_format(frame[time]) if time else None
-    if time is None or form is None:
-        return None
-    column = frame[time]
-    if form[0] == "epoch":
-        scale = next(scale for unit, scale in _EPOCHS if unit == form[1]) // 10**9
-        moments = column.cast(pl.Int64, strict=False) // scale
-    elif column.dtype == pl.String:
-        text = (
-            column.str.strip_chars().str.replace("T", " ").str.slice(0, 19)
-            if form[0] == "iso"
-            else column.str.strip_chars()
-        )
-        pattern = (
-            ("%Y-%m-%d %H:%M:%S" if text.str.len_chars().max() == 19 else "%Y-%m-%d %H:%M")
-            if form[0] == "iso"
-            else form[0]
-        )  # noqa: PLR2004
-        read = (
-            text.str.to_datetime(pattern, strict=False)
-            if "%H" in pattern or "%I" in pattern
-            else text.str.to_date(pattern, strict=False)
-        )
-        moments = read.cast(pl.Datetime("us")).cast(pl.Int64) // 1_000_000
-    else:
-        moments = column.cast(pl.Datetime("us")).cast(pl.Int64) // 1_000_000
-    rows = pl.DataFrame({"moment": moments, "meter": frame[meter] if meter else [0] * len(moments)})
-    steps = rows.select(pl.col("moment").diff().over("meter")).to_series().drop_nulls()
-    steps = steps.filter(steps > 0)
-    return int(steps.mode().min()) if len(steps) else None  # type: ignore[arg-type]
-
-
 def _sections(
     frame: pl.DataFrame, values: dict[str, pl.Series], meter: str | None, time: str | None, span_s: int | None
 ) -> dict[str, list[_Line]]:
     found: dict[str, list[_Line]] = {}
-    spoken = {column: _quantity(column, numbers) for column, numbers in values.items()}
+    spoken = {column: _quantity(column, number) for column, number in values.items()}
     if not {"register", "energy"} & set(spoken.values()) and len(values):
         free = [column for column, section in spoken.items() if section is None and not _matches(column, _OTHER_NAMES)]
         spoken |= dict.fromkeys(free[:1], "register")
@@ -308,7 +214,7 @@ def _sections(
         body = [_Line("column", column)]
         unit = _unit_in_values(frame[column])
         if section == "register":
-            section, body = _volume(frame, column, values[column], _rises(frame, values[column], meter, time), unit)  # noqa: PLW2901
+            section, body = _volume(column, values[column], _rises(frame, values[column], meter, time), unit)  # noqa: PLW2901
         elif section == "energy":
             body += _energy_lines(column, unit)
         else:
@@ -319,9 +225,7 @@ def _sections(
     return found
 
 
-def _volume(
-    frame: pl.DataFrame, column: str, values: pl.Series, rises: float, unit: Unit | None
-) -> tuple[str, list[_Line]]:
+def _volume(column: str, values: pl.Series, rises: float, unit: Unit | None) -> tuple[str, list[_Line]]:
     """Tell a register from an interval volume: a register does not fall."""
     register = rises > 0.98 and not _matches(column, _AMOUNT_NAMES)  # noqa: PLR2004
     why = (
@@ -374,14 +278,7 @@ def _other_lines(column: str, section: str, unit: Unit | None, values: pl.Series
     lines = [_Line("unit", name, _SURE if good else _GUESS)]
     typical = values.drop_nulls().median()
     if section == "pressure" and isinstance(typical, float):
-        gauge = (
-            name in {"mbar", "hPa"}
-            and typical < 500
-            or name == "bar"
-            and typical < 0.8
-            or name == "kPa"
-            and typical < 50
-        )  # noqa: PLR2004
+        gauge = typical < _GAUGE_BELOW.get(name, 0.0)
         if gauge:
             lines += [
                 _Line("gauge", value=True, why="too low for an absolute pressure"),

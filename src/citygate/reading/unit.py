@@ -92,7 +92,8 @@ UNITS: dict[str, Unit] = {
 #: Other spellings, compared without case and spaces.
 _ALIASES = {
     "litre": "l", "litres": "l", "liter": "l", "liters": "l", "ltr": "l", "dm³": "dm3",
-    "m³": "m3", "m^3": "m3", "cbm": "m3", "qm3": "m3", "cubicmetre": "m3", "cubicmetres": "m3", "cubicmeters": "m3", "m**3": "m3",
+    "m³": "m3", "m^3": "m3", "cbm": "m3", "qm3": "m3", "cubicmetre": "m3",
+    "cubicmetres": "m3", "cubicmeters": "m3", "m**3": "m3",
     "ft³": "ft3", "ft^3": "ft3", "cf": "ft3", "cuft": "ft3", "scf": "ft3", "hcf": "ccf", "therms": "therm",
     "lph": "l/h", "l/hr": "l/h", "lpm": "l/min", "m³/h": "m3/h", "m3h": "m3/h", "cbm/h": "m3/h", "cfh": "ft3/h",
     "barg": "bar(g)", "bar_g": "bar(g)", "mbarg": "mbar(g)", "mbar_g": "mbar(g)", "psig": "psi(g)", "hpag": "hpa(g)",
@@ -117,7 +118,7 @@ def find_unit(text: str) -> Unit | None:
     plain = re.sub(r"\s+", "", text).lower()
     name = _ALIASES.get(plain) or _CASELESS.get(plain)
     name = _CASELESS.get(name.lower(), name) if name and name not in UNITS else name
-    return UNITS[name] if name in UNITS else None
+    return None if name is None else UNITS.get(name)
 
 
 def unit_in_name(column: str, wanted: Kind | None = None) -> Unit | None:

@@ -110,12 +110,12 @@ class Quarantine:
             .order_by(table.code)
         )
         with self.records.connect() as connection:
-            return {code: count for code, count in connection.execute(query)}
+            return {code: int(count) for code, count in connection.execute(query).tuples()}
 
     def rows(
         self, code: str | None = None, after: int = 0, limit: int = 1_000, source: str | None = None
     ) -> pl.DataFrame:
-        """Return open rows in the order they came: number, source, row, field, code, message, raw, mapping, readable, recorded_us.
+        """Return open rows in the order they came; the columns are those of `SHOWN`.
 
         Args:
             code: Only this code.

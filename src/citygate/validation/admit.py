@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from citygate.fleet.registry import UNASSIGNED
 from citygate.quantity.clock import US_PER_SECOND
 from citygate.reading.batch import QUANTITIES, ReadingBatch, ValidatedBatch
 from citygate.reading.flaw import Flaw, any_flaw, refused_frame
@@ -30,8 +29,8 @@ class Limits:
             flow rate).
         energy_wh_per_l_max: Most energy in a litre of any fuel gas, for limits on energy [Wh/l]; 1 m³ of natural gas
             has 8 to 12.8 kWh, propane 28 kWh.
-        unknown_qmax_lph: Largest flow of a meter that nobody described (zone ``unassigned``): the qmax in the registry is then a
-            guess, and no row is refused for a guess; the default is the largest turbine meter, G6500 [litre/h].
+        unknown_qmax_lph: Largest flow of a meter whose size nobody stated; the default is a large turbine meter, G6500
+            [litre/h].
         span_s_max: Longest span of an interval value [s]; a leap year.
         pressure_pa_min, pressure_pa_max: Absolute pressure at a meter [Pa]; up to a 16 bar distribution main.
         temperature_mk_min, temperature_mk_max: Gas temperature [mK]; -60 to +90 °C.
@@ -77,8 +76,7 @@ def admit(batch: ReadingBatch, registry: Registry, now_us: int, limits: Limits) 
 def _facts(rows: pl.DataFrame, registry: Registry, limits: Limits) -> tuple[pl.DataFrame, list[Flaw]]:
     """Return code, register_max_l and qmax_lph of each row as of its time, and the rows without a meter in place."""
     wanted = ["meter", "code", "register_max_l", "qmax_lph"]
-    described = pl.col("zone") != UNASSIGNED
-    qmax = pl.when(described).then("qmax_lph").otherwise(pl.max_horizontal("qmax_lph", pl.lit(limits.unknown_qmax_lph)))
+    qmax = pl.when(pl.col("qmax_lph") > 0).then("qmax_lph").otherwise(limits.unknown_qmax_lph)
     latest = registry.latest().with_columns(qmax.alias("qmax_lph"))
     settled = latest.height == registry.rows.height and bool(
         ((latest["valid_from_us"] <= -_FOREVER_US) & (latest["valid_to_us"] >= _FOREVER_US)).all()
@@ -141,7 +139,7 @@ def _quantity_flaws(rows: pl.DataFrame, facts: pl.DataFrame, present: list[str],
         flaws += _flaws(Refusal.REGISTER_NEGATIVE, "index_l", "the register is below zero", index_l < 0)
         message = "the register is above the largest that this meter can show (register_max_l)"
         flaws += _flaws(Refusal.REGISTER_TOO_LARGE, "index_l", message, index_l >= facts["register_max_l"])
-    amounts = [name for name in ("volume_l", "energy_wh") if name in present]
+    amounts: list[str] = [name for name in ("volume_l", "energy_wh") if name in present]
     if amounts:
         flaws += _amount_flaws(rows, facts, amounts, limits)
     if "flow_lph" in present:
@@ -151,11 +149,13 @@ def _quantity_flaws(rows: pl.DataFrame, facts: pl.DataFrame, present: list[str],
         flaws += _flaws(Refusal.FLOW_IMPLAUSIBLE, "flow_lph", message, above)
     if "pressure_pa" in present:
         outside = ~rows["pressure_pa"].is_between(limits.pressure_pa_min, limits.pressure_pa_max)
-        message = f"the absolute pressure lies outside {limits.pressure_pa_min} to {limits.pressure_pa_max} Pa; is it a gauge pressure?"
+        lowest, highest = limits.pressure_pa_min, limits.pressure_pa_max
+        message = f"the absolute pressure lies outside {lowest} to {highest} Pa; is it a gauge pressure?"
         flaws += _flaws(Refusal.PRESSURE_IMPLAUSIBLE, "pressure_pa", message, outside)
     if "temperature_mk" in present:
         outside = ~rows["temperature_mk"].is_between(limits.temperature_mk_min, limits.temperature_mk_max)
-        message = f"the temperature lies outside {limits.temperature_mk_min} to {limits.temperature_mk_max} mK; is it in another unit?"
+        coldest, hottest = limits.temperature_mk_min, limits.temperature_mk_max
+        message = f"the temperature lies outside {coldest} to {hottest} mK; is it in another unit?"
         flaws += _flaws(Refusal.TEMPERATURE_IMPLAUSIBLE, "temperature_mk", message, outside)
     return flaws
 
