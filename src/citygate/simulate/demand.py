@@ -48,12 +48,14 @@ class Hours:
     length_h: float
 
 
-def fire(need_l: Litres, burst_l: Litres, uniform: Litres) -> Litres:
+def fire(need_l: Litres, burst_l: Litres, rng: np.random.Generator) -> Litres:
     """Return what boilers burn in a slot: they modulate above their smallest burst, below it they fire now and then.
 
-    The mean over ``uniform`` is the need.
+    Sun, wind and doors change it by up to 30 %. The mean over the draws is the need.
     """
-    fired: Litres = np.where(need_l >= burst_l, need_l, burst_l * (uniform * burst_l < need_l))
+    chance, change = rng.random(len(need_l), np.float32), rng.random(len(need_l), np.float32)
+    fired: Litres = np.where(need_l >= burst_l, need_l, burst_l * (chance * burst_l < need_l))
+    fired *= np.float32(0.7) + np.float32(0.6) * change
     return fired
 
 
@@ -105,16 +107,13 @@ class Homes:
     def litres(self, slot: int, rng: np.random.Generator) -> Litres:
         """Return the litres that each home burns in the slot."""
         length_h, hour = np.float32(self.hours.length_h), int(self.hours.local_hour[slot])
-        count = len(self.lag)
         away, _ = self.absence.active(int(self.hours.begin_us[slot]))
         need_l = self.balance_c - self.felt_c[:, slot][self.lag]
         np.maximum(need_l, 0.0, out=need_l)
         need_l *= self.lph_per_k
         need_l *= self.schedule[:, hour][self.habit] * length_h
         need_l[away] *= np.float32(0.4)
-        litres = fire(
-            need_l, self.least_lph * np.float32(min(self.hours.length_h, BURST_H)), rng.random(count, np.float32)
-        )
+        litres = fire(need_l, self.least_lph * np.float32(min(self.hours.length_h, BURST_H)), rng)
         for per_day, share, event_l in (
             (self.water_per_day, WATER_SHARE, WATER_EVENT_L),
             (self.cooking_per_day, COOKING_SHARE, COOKING_EVENT_L),
@@ -156,8 +155,7 @@ class Profiled:
         length_h, count = self.hours.length_h, len(self.kind)
         scale = self.value_l * np.float32(length_h)
         need_l = self.heat[:, slot].astype(np.float32)[self.kind] * scale
-        need_l *= np.float32(0.8) + np.float32(0.4) * rng.random(count, np.float32)
-        litres = fire(need_l, self.least_lph * np.float32(min(length_h, BURST_H)), rng.random(count, np.float32))
+        litres = fire(need_l, self.least_lph * np.float32(min(length_h, BURST_H)), rng)
         water_l = self.water[:, slot].astype(np.float32)[self.kind] * scale
         event_l = np.maximum(np.float32(self.event_l), water_l)
         mean, size = water_l / event_l, np.float32(0.4) + np.float32(1.2) * rng.random(count, np.float32)

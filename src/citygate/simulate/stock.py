@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: TABULA typology (IWU 2015); they are set by judgement, not taken from it row by row.
 AGE_BANDS = ("before 1919", "1919-1948", "1949-1978", "1979-1994", "1995-2009", "since 2010")
 _SHARE = np.array([0.13, 0.11, 0.38, 0.19, 0.13, 0.06])
-_LOSS = np.array([2.0, 2.0, 1.8, 1.3, 0.9, 0.5])
+_LOSS = np.array([2.4, 2.4, 2.2, 1.6, 1.1, 0.6])
 _EFFICIENCY = np.array([0.82, 0.82, 0.84, 0.88, 0.94, 0.96])
 _PILOT_SHARE = np.array([0.15, 0.15, 0.12, 0.04, 0.0, 0.0])
 #: Profiles of businesses with their share and their median use on a day at about 8 °C [kWh].
