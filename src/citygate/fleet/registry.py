@@ -39,7 +39,7 @@ class Registry:
         nature: ``measured`` (a real meter) or ``modelled`` (filled by a simulation).
         register_max_l: The register rolls over to zero when it reaches this volume [litre].
         pulse_l: Volume of one pulse: the resolution of the register [litre].
-        qmax_lph: Largest flow of the meter [litre/h].
+        qmax_lph: Largest flow of the meter [litre/h]; 0 where nobody said.
         lon, lat: Place [degree, WGS 84]; null where unknown.
         valid_from_us, valid_to_us: When this row holds, the end excluded [µs UTC].
     """
@@ -61,7 +61,7 @@ class Registry:
         "valid_from_us": pl.Int64(),
         "valid_to_us": pl.Int64(),
     }
-    #: What a meter is taken for until somebody says otherwise: a G4 with a register of 99,999.999 m³.
+    #: What a meter is taken for until somebody says otherwise: a register of 99,999.999 m³ and no known size.
     unknown: ClassVar[dict[str, object]] = {
         "zone": UNASSIGNED,
         "provider": UNASSIGNED,
@@ -70,7 +70,7 @@ class Registry:
         "nature": "measured",
         "register_max_l": 100_000_000,
         "pulse_l": 1,
-        "qmax_lph": 6_000,
+        "qmax_lph": 0,
         "lon": None,
         "lat": None,
         "valid_from_us": -(2**62),

@@ -21,6 +21,7 @@ from citygate.store.manifest import (
     save_presence,
     segments_table,
 )
+from citygate.store.reach import touched
 from citygate.store.segments import SCHEMA, scan_segments, write_segment
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class ReadingStore:
                 if len(fresh)
                 else None
             )
-            presence, dirty = self._touched(fresh)
+            presence, dirty = touched(fresh, self._newest_us, self._presence, self.partition)
             try:
                 with self.records.begin() as connection:
                     facts = {"stored": count.stored, "duplicate": count.duplicate, "revised": count.revised}
@@ -296,53 +297,6 @@ class ReadingStore:
             .join(commits, on="commit", how="left")
             .with_columns(pl.coalesce("received_us", "recorded_us").alias("seen_us"))
         )
-
-    def _touched(self, fresh: pl.DataFrame) -> tuple[dict[Part, Bits], set[Part]]:
-        """Return the new presence of the parts that gain meters, and the parts whose consumption changes."""
-        if not len(fresh):
-            return {}, set()
-        code = fresh["meter"].to_numpy().astype(np.int64)
-        window = self.partition.windows(fresh["at_us"].to_numpy())
-        at_us = fresh["at_us"].to_numpy()
-        size = self.partition.block_meters
-        before = max((w for _, w in self._presence), default=int(window.max()))
-        top = max(before, int(window.max()))
-        gained: dict[Part, Bits] = {}
-        dirty: set[Part] = set()
-        for block in np.unique(code // size).tolist():
-            mine = code // size == block
-            local, windows = code[mine] - block * size, window[mine]
-            known = [w for b, w in self._presence if b == block]
-            if not known:
-                dirty |= {(block, w) for w in range(int(windows.min()), top + 1)}
-            for w in np.unique(windows).tolist():
-                there = local[windows == w]
-                bits = self._presence.get((block, w), np.zeros(size, dtype=np.bool_))
-                if not bits[there].all():
-                    gained[block, w] = bits.copy()
-                    gained[block, w][there] = True
-                old = bits[there] & (at_us[mine][windows == w] > self._newest_us[code[mine][windows == w]])
-                dirty |= {(block, w)} | {(block, v) for v in self._reach(block, w, np.unique(there[~old]), top, known)}
-        if top > before:
-            dirty |= {(block, w) for block in {b for b, _ in self._presence} for w in range(before + 1, top + 1)}
-        return gained, dirty
-
-    def _reach(self, block: int, window: int, local: npt.NDArray[np.int64], top: int, known: list[int]) -> range:
-        """Return the windows that a late or first reading of some meters may change: to their nearest readings."""
-        if not len(local):
-            return range(0)
-        low, high = window, window
-        earlier, later = sorted((w for w in known if w < window), reverse=True), sorted(w for w in known if w > window)
-        for side, order in ((-1, earlier), (1, later)):
-            left = local
-            for w in order:
-                left = left[~self._presence[block, w][left]]
-                low, high = (w, high) if side < 0 else (low, w)
-                if not len(left):
-                    break
-            if side > 0 and len(left):
-                high = top
-        return range(low, high + 1)
 
     def _remember(self, fresh: pl.DataFrame, presence: dict[Part, Bits], commit: int) -> None:
         self._presence.update(presence)
