@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 
 _BLOCK_METERS = 512
 _BUCKETS = 64
-#: Nobody said how large a meter is, so any flow that a gas pipe can carry is taken.
-_ANY_QMAX_LPH = 100_000_000
 
 
 class WrongBuildingsError(CitygateError):
@@ -114,7 +111,7 @@ def _of_store(city: City, areas: pl.DataFrame, rules: RuleSet) -> pl.DataFrame:
 
     starts = range(0, registry.count(), _BLOCK_METERS)
     blocks = (fetch(range(start, min(start + _BLOCK_METERS, registry.count()))) for start in starts)
-    fleet = _fleet(registry, MeterFacts.of(registry), areas)
+    fleet = _fleet(registry, areas)
     return _named(survey(blocks, fetch, fleet, rules), fleet)
 
 
@@ -127,9 +124,7 @@ def _of_paths(files: list[Path], mapping: Mapping, areas: pl.DataFrame, rules: R
             for chunk in read_chunks(file, mapping.file)
         ]
         registry = spool.registry()
-        # Nobody said how large the meters are, so no step is above their limit.
-        facts = replace(MeterFacts.of(registry), qmax_lph=np.zeros(registry.count(), dtype=np.int64))
-        fleet = _fleet(registry, facts, areas)
+        fleet = _fleet(registry, areas)
         found = _named(survey(spool.blocks(), spool.fetch, fleet, rules), fleet)
     return pl.concat([_refusals(refused, found.schema), found])
 
@@ -158,7 +153,7 @@ class _Spool:
 
     def registry(self) -> Registry:
         names = pl.Series("meter", list(self._names), dtype=pl.String)
-        return Registry.of(pl.DataFrame([names]).with_columns(qmax_lph=pl.lit(_ANY_QMAX_LPH)))
+        return Registry.of(pl.DataFrame([names]))
 
     def add(self, batch: ValidatedBatch) -> None:
         for (bucket,), rows in batch.rows.group_by(pl.col("meter") % _BUCKETS):
@@ -180,11 +175,13 @@ class _Spool:
         return pl.concat(wanted).collect()
 
 
-def _fleet(registry: Registry, facts: MeterFacts, areas: pl.DataFrame) -> Fleet:
+def _fleet(registry: Registry, areas: pl.DataFrame) -> Fleet:
     latest = registry.latest()
     traits = latest.select("meter", "code", "customer_type").join(areas, on="meter", how="left", maintain_order="left")
     return Fleet(
-        latest["meter"].to_list(), facts, traits.select(meter="code", area_m2="area_m2", customer_type="customer_type")
+        latest["meter"].to_list(),
+        MeterFacts.of(registry),
+        traits.select(meter="code", area_m2="area_m2", customer_type="customer_type"),
     )
 
 

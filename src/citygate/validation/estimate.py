@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _CHUNK_GAPS = 2_000
-_FULL = 2**30
 _ZERO_MK = 273_150
 _SATURDAY = 5
 #: The day for which the customer value of a standard load profile is 1.
@@ -89,7 +88,7 @@ def estimate(gaps: pl.DataFrame, known: Known, ladder: Ladder | None = None) -> 
 
     Args:
         gaps: ``meter`` (Int32 code), ``from_us``, ``to_us`` [µs UTC] with from < to, ``volume_l`` [litre],
-            0 to 2^33 - 1.
+            0 to 2^50.
         known: Measured hours, weather and customers.
         ladder: Limits; the standard ones when None.
 
@@ -206,7 +205,7 @@ def split(volume_l: Whole, group: Whole, weight: Floats) -> Whole:
     A row gets floor(v * c_i) - floor(v * c_(i-1)), with c the cumulative share of the weights up to it.
 
     Args:
-        volume_l: Volume of each group, 0 to 2^33 - 1 [litre].
+        volume_l: Volume of each group, 0 to 2^50 [litre].
         group: Group of each row; the rows of a group are adjacent, and every group has a row.
         weight: Weight of each row, not below 0; a group whose weights are all 0 is shared out evenly.
     """
@@ -220,10 +219,9 @@ def split(volume_l: Whole, group: Whole, weight: Floats) -> Whole:
     running = np.cumsum(even / total[index])
     running -= (running[opening] - even[opening] / total)[index]
     closing = np.append(opening[1:], len(group)) - 1
-    # Shares of 2^30 keep the products whole and within 64 bits.
-    part = np.clip(np.rint(running * _FULL), 0, _FULL).astype(np.int64)
-    part[closing] = _FULL
-    done_l = volume_l[group] * part // _FULL
+    # A thousandth of a litre on top, so that a third of 90 litres is 30 of them.
+    done_l = np.minimum(np.floor(volume_l[group] * running + 1e-3).astype(np.int64), volume_l[group])
+    done_l[closing] = volume_l
     before_l = np.concatenate([np.zeros(1, dtype=np.int64), done_l[:-1]])
     before_l[opening] = 0
     shared: Whole = done_l - before_l

@@ -29,6 +29,7 @@ class RuleSet:
     Args:
         limit_factor: A step may not exceed this many times the largest flow of the meter [1].
         rollover_from: A register can roll over when it stood above this share of its size [1].
+        exchange_to: A register that fell below this share of what it showed was exchanged [1].
         energy_wh_per_l_max: Largest energy of a litre of gas, to hold energies against the meter's size [Wh/l].
         overlap_tolerance: Share of a span that may overlap the span before it [1].
         zero_run_hours: Runs of zeros of this length or more are told [h].
@@ -55,6 +56,7 @@ class RuleSet:
 
     limit_factor: float
     rollover_from: float
+    exchange_to: float
     energy_wh_per_l_max: float
     overlap_tolerance: float
     zero_run_hours: float

@@ -214,9 +214,9 @@ def _outliers(one: _Leap, two: _Leap) -> Mask:
     bad_out, back_out = _ahead(bad), _ahead(one.back)
     wrong = across & ((bad & bad_out) | one.back | back_out | (one.rollover & bad_out))
     fell = wrong & (one.back | one.rollover)
-    fell &= ~_behind(fell)
     rose = wrong & ~fell & ~_behind(fell) & ~_ahead(fell)
-    return fell | (rose & ~_behind(rose))
+    # A point that rose is followed by a fall, so it never has a neighbour that rose.
+    return rose | (fell & ~_behind(fell))
 
 
 def _register_steps(series: _Series, facts: MeterFacts, rules: RuleSet) -> _Part:
@@ -254,10 +254,11 @@ def _register_steps(series: _Series, facts: MeterFacts, rules: RuleSet) -> _Part
 
 
 def _fell_too_far(series: _Series, previous: Whole, facts: MeterFacts, rules: RuleSet) -> Mask:
-    """Return where a register fell by more than gas could have flowed backwards: another register hangs there."""
-    fall = series.values[previous] - series.values
+    """Return where a register fell too far for gas that flows backwards: another register hangs there."""
+    old, qmax = series.values[previous], facts.qmax_lph[series.meter]
     hours = (series.at_us - series.at_us[previous]) / US_PER_HOUR
-    too_far: Mask = fall > rules.limit_factor * facts.qmax_lph[series.meter] * hours
+    impossible = (qmax > 0) & (old - series.values > rules.limit_factor * qmax * hours)
+    too_far: Mask = impossible | (series.values < rules.exchange_to * old)
     return too_far
 
 

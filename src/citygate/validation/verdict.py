@@ -35,7 +35,7 @@ class Refusal(StrEnum):
 
 
 class Verdict(IntFlag):
-    """What the rules on a series found of a kept reading. It depends on the readings held, never on their order of arrival."""
+    """What the rules on a series found of a kept reading: of the readings held, never of their order of arrival."""
 
     REGISTER_BACK = 1 << 0
     ABOVE_LIMIT = 1 << 1
