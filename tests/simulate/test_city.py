@@ -15,7 +15,7 @@ from citygate.quantity.clock import CityClock
 from citygate.reading.batch import ReadingBatch
 from citygate.simulate import city, folder, metering
 from citygate.simulate.city import BadPlanError, CityPlan
-from citygate.simulate.event import Events, Kind
+from citygate.simulate.event import BadLeaksError, Events, Kind, LeakPlan
 from citygate.simulate.radio import Faults
 from citygate.simulate.weather import BadWeatherError
 
@@ -205,3 +205,23 @@ def test_weather_of_the_user_is_used_and_must_cover_the_period():
         city.build(replace(plan, weather=hot.head(10)))
     with pytest.raises(BadWeatherError):
         city.build(replace(plan, weather=hot.rename({"temperature_mk": "t"})))
+
+
+@pytest.mark.parametrize("kind", [Kind.SPIKE, Kind.FAULT_SLOPE, Kind.DRIFT])
+def test_every_other_kind_shows_in_its_meter(kind):
+    plan = city.clean(CityPlan(250, 12, 9, START_US))
+    world, rich = city.build(plan), city.build(replace(plan, planted=True))
+    event = rich.events.rows.filter(pl.col("kind") == kind).head(1)
+    before = totals(everything(world), world.meters)
+    after = totals(everything(replace(world, events=Events(event))), world.meters)
+    meter = world.meters["meter"][int(event["row"][0])]
+    assert (after[meter] - before[meter]) * event["size"][0] > 0
+    assert {name for name in before if before[name] != after[name]} <= {meter, "inlet-zone-001"}
+    assert (after["inlet-zone-001"] == before["inlet-zone-001"]) == (kind == Kind.DRIFT)
+
+
+def test_leaks_are_as_many_as_asked_for_or_refused():
+    plan = CityPlan(10, 5, 1, START_US, leaks=LeakPlan(9))
+    assert city.truth(plan)["kind"].str.starts_with("leak").sum() == 9
+    with pytest.raises(BadLeaksError):
+        city.build(replace(plan, leaks=LeakPlan(10)))

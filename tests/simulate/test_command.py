@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from citygate.cli.main import app
+from citygate.cli import simulate
 from citygate.errors import CitygateError
 from citygate.simulate.inject import SIZES
 
 RUN = CliRunner()
+APP = typer.Typer()
+simulate.register(APP)
 
 
 def ok(*words: object) -> str:
-    outcome = RUN.invoke(app, ["simulate", *map(str, words)])
+    outcome = RUN.invoke(APP, ["simulate", *map(str, words)])
     assert outcome.exit_code == 0, outcome.output
     return outcome.output
 
@@ -89,11 +92,11 @@ def test_faults_are_injected_into_a_file(tmp_path):
     ],
 )
 def test_bad_use_is_a_typed_error(words, code):
-    outcome = RUN.invoke(app, ["simulate", *words])
+    outcome = RUN.invoke(APP, ["simulate", *words])
     assert isinstance(outcome.exception, CitygateError)
     assert outcome.exception.code == code
 
 
 @pytest.mark.parametrize("words", [["--interval", "2h"], ["inject", "x.parquet", "--classes", "flood"]])
 def test_wrong_words_are_wrong_usage(words):
-    assert RUN.invoke(app, ["simulate", *words]).exit_code == 2
+    assert RUN.invoke(APP, ["simulate", *words]).exit_code == 2

@@ -170,8 +170,9 @@ def plant(
 ) -> Events:
     """Draw the events of a period.
 
-    No meter bears two events of the meter itself, and never more than half of the candidates bear one. Events that can
-    last begin in the middle three fifths of the period; two thirds of them last to its end, the others 1 to 10 days.
+    No meter bears two events of the meter itself. Leaks are always as many as asked for; the other kinds fill up to
+    half of the candidates, so that a small city has fewer of them. Events that can last begin in the middle three
+    fifths of the period; two thirds of them last to its end, the others 1 to 10 days.
 
     Args:
         rng: Source of randomness.
@@ -181,16 +182,24 @@ def plant(
         period_us: Begin and end [µs UTC].
         weight: Size of each candidate; thefts, stuck and drifting registers and spikes choose by it, since on a meter
             without use they would be nothing.
+
+    Raises:
+        BadLeaksError: There are more leaks than candidates.
     """
     kinds: list[tuple[Kind, int]] = [(Kind.LEAK, round(planting.leaks.count * (1 - planting.leaks.growing_share)))]
     kinds.append((Kind.LEAK_GROWTH, planting.leaks.count - kinds[0][1]))
     kinds += [(kind, planting.per_kind) for kind in _METER_KINDS]
     free = np.ones(len(candidates), dtype=bool)
-    budget, drawn = len(candidates) // 2, []
+    if planting.leaks.count > len(candidates):
+        raise BadLeaksError(
+            f"count={planting.leaks.count}", f"there are only {len(candidates)} meters that may bear one"
+        )
+    others, drawn = max(0, len(candidates) // 2 - planting.leaks.count), []
     for kind, count in kinds:
-        take = min(count, budget)
-        budget -= take
-        chance = np.where(free, 1.0 if kind in (Kind.LEAK, Kind.LEAK_GROWTH) else weight, 0.0)
+        leak = kind in (Kind.LEAK, Kind.LEAK_GROWTH)
+        take = count if leak else min(count, others)
+        others -= 0 if leak else take
+        chance = np.where(free, 1.0 if leak else weight, 0.0)
         if take == 0 or np.count_nonzero(chance) < take:
             continue
         chosen = rng.choice(len(candidates), take, replace=False, p=chance / chance.sum())
