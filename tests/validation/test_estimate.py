@@ -142,7 +142,7 @@ def test_split_closes_and_follows_the_weights(groups):
 
 def test_backtest_tells_the_error_of_each_method():
     day = [0] * 6 + [30] * 3 + [5] * 9 + [20] * 4 + [0] * 2
-    table = backtest(known(volume_l=day * 60), [24, 240], gaps_per_length=20, seed=1)
+    table = backtest(known(volume_l=day * 60), [24, 240], gap_count=20, seed=1)
     assert table["chosen"].sum() == 2
     errors = {(row["gap_hours"], row["method"]): row["mae_l"] for row in table.iter_rows(named=True)}
     assert errors[24, "similar_day"] < 0.1
@@ -159,7 +159,7 @@ def test_real_homes_are_told_as_wrong_as_they_are(shared):
     )
     weather = home.select("hour_start_us", "temperature_mk")
     real = Known(home.drop("temperature_mk"), weather, ["household"], CityClock("Europe/London", 5))
-    table = backtest(real, [2, 24, 336], gaps_per_length=100, seed=7)
+    table = backtest(real, [2, 24, 336], gap_count=100, seed=7)
     rmse = {(row["gap_hours"], row["method"]): row["rmse_l"] for row in table.iter_rows(named=True)}
     assert rmse[24, "similar_day"] < 0.85 * rmse[24, "linear"]
     assert rmse[336, "own_hours"] < 0.85 * rmse[336, "profile"] < rmse[336, "linear"]

@@ -121,5 +121,5 @@ def test_the_blocks_change_nothing():
 
 
 def test_rules_are_data():
-    with pytest.raises(WrongRulesError, match="limit_factor"):
+    with pytest.raises(WrongRulesError, match="limit_ratio"):
         parse_rules("[surprise]\nvalue = 1\n")

@@ -18,7 +18,7 @@ _ALWAYS = float("inf")
 
 
 def backtest(
-    known: Known, gap_hours: Sequence[int], *, gaps_per_length: int, seed: int, ladder: Ladder | None = None
+    known: Known, gap_hours: Sequence[int], *, gap_count: int, seed: int, ladder: Ladder | None = None
 ) -> pl.DataFrame:
     """Return the error of every method on gaps of every length, cut at random into measured hours.
 
@@ -27,7 +27,7 @@ def backtest(
     Args:
         known: Measured hours of meters without holes, their weather and customers.
         gap_hours: Lengths of gap to try [h].
-        gaps_per_length: Gaps of each length and meter.
+        gap_count: Gaps to try of each length and meter.
         seed: Of the random places.
         ladder: Limits; the standard ones when None.
 
@@ -39,7 +39,7 @@ def backtest(
     limits = standard_ladder() if ladder is None else ladder
     rows = []
     for hours in gap_hours:
-        gaps = _random_gaps(known.hours, hours, gaps_per_length, np.random.default_rng([seed, hours]))
+        gaps = _random_gaps(known.hours, hours, gap_count, np.random.default_rng([seed, hours]))
         picked = estimate(gaps.head(1), known, limits)["method"][0]
         for method, forced in _forced(limits).items():
             filled = estimate(gaps, known, forced).filter(pl.col("method") == method.value)

@@ -24,13 +24,13 @@ _INTERVALS = 10
 
 @dataclass(frozen=True, slots=True)
 class Sigmoid:
-    """Use of a day against the effective temperature, h(T) = a / (1 + (b / (T - 40))^c) + d [1].
+    """Use of a day against the effective temperature, h(T) = A / (1 + (B / (T - 40))^C) + D [1].
 
     Args:
-        a: Height of the part for heating [1].
-        b: Place of the bend, below 0 [K].
-        c: Steepness [1].
-        d: Part that does not depend on temperature [1].
+        height_ratio: A, height of the part for heating [1].
+        bend_k: B, place of the bend, below 0 [K].
+        steep_ratio: C, steepness [1].
+        base_ratio: D, the part that does not depend on temperature [1].
 
     Example:
         >>> round(Sigmoid(3.0469695, -37.1833141, 5.6727847, 0.0961931).factor(np.array([8.0])).item(), 5)
@@ -40,15 +40,15 @@ class Sigmoid:
         [1] BDEW/VKU/GEODE, Leitfaden Abwicklung von Standardlastprofilen Gas.
     """
 
-    a: float
-    b: float
-    c: float
-    d: float
+    height_ratio: float
+    bend_k: float
+    steep_ratio: float
+    base_ratio: float
 
     def factor(self, effective_c: Floats) -> Floats:
         """Return the use of days as a multiple of the customer value; the temperatures [°C] lie below 40."""
         below = np.minimum(effective_c, _REFERENCE_C - 1e-6) - _REFERENCE_C
-        result: Floats = self.a / (1.0 + (self.b / below) ** self.c) + self.d
+        result: Floats = self.height_ratio / (1.0 + (self.bend_k / below) ** self.steep_ratio) + self.base_ratio
         return result
 
 

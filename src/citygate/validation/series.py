@@ -169,7 +169,7 @@ def _zero_runs(flow: Flow, rules: RuleSet) -> tuple[pl.DataFrame, pl.DataFrame]:
     usual = pl.when((pl.col("runs") < 3) & heating).then(pl.col("all_year")).otherwise(pl.col("usual"))  # noqa: PLR2004
     chance = season.select((-np.log(2.0) * pl.col("hours") / usual).exp()).to_series().to_numpy()
     long = hours >= rules.zero_run_hours
-    unexpected = long & (chance < rules.zero_run_chance)
+    unexpected = long & (chance < rules.zero_run_chance_share)
     columns = _columns(flow, runs.keep(long), hours[long])
     told = findings_of(Code.ZERO_RUN, columns, "h", pl.format("no use for {} h", pl.col("size").round(1)))
     columns = _columns(flow, runs.keep(unexpected), hours[unexpected])
@@ -188,7 +188,7 @@ def _stuck(flow: Flow, rules: RuleSet) -> pl.DataFrame:
     same[1:] &= (flow.amount[1:] == flow.amount[:-1]) & alike
     runs = Runs.of(flow.amount > 0, same)
     hours = (flow.to_us[runs.last] - flow.to_us[runs.first]) / US_PER_HOUR
-    long = (hours >= rules.stuck_hours - 1e-9) & (runs.last - runs.first >= rules.stuck_repeats)
+    long = (hours >= rules.stuck_hours - 1e-9) & (runs.last - runs.first >= rules.stuck_repeat_count)
     runs = runs.keep(long)
     columns = _columns(flow, runs, hours[long])
     columns["amount"] = flow.amount[runs.first]
@@ -228,7 +228,7 @@ def _spikes(flow: Flow, facts: MeterFacts, rules: RuleSet) -> pl.DataFrame:
     peak = peak.with_columns(log=pl.col("peak").log())
     peak = peak.with_columns(usual=_season(pl.col("log"), rules))
     peak = peak.with_columns(spread=_season((pl.col("log") - pl.col("usual")).abs(), rules))
-    scale = pl.max_horizontal(1.4826 * pl.col("spread"), pl.lit(rules.spike_floor))
+    scale = pl.max_horizontal(1.4826 * pl.col("spread"), pl.lit(rules.spike_floor_ratio))
     limits = peak.select(
         "meter", "day", usual=pl.col("usual").exp(), limit=(pl.col("usual") + rules.spike_sigma * scale).exp()
     )

@@ -109,7 +109,7 @@ def apportioned(
         for first, second in chunk:
             together = series[first].join(series[second], on="hour").sort("hour")
             correlation = _correlation(together, rules)
-            if correlation < rules.apportioned_correlation:
+            if correlation < rules.apportioned_correlation_ratio:
                 continue
             alike.append((first, second, correlation))
             ends = int(together["hour"][0]) * US_PER_HOUR, (int(together["hour"][-1]) + 1) * US_PER_HOUR, len(together)

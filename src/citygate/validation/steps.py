@@ -113,7 +113,7 @@ def steps(rows: pl.DataFrame, facts: MeterFacts, rules: RuleSet | None = None) -
         if each == REGISTER:
             part = _register_steps(_Series(meter[at], at_us[at], values), facts, limits)
         else:
-            limit = limits.limit_factor * (1.0 if each == VOLUME else limits.energy_wh_per_l_max)
+            limit = limits.limit_ratio * (1.0 if each == VOLUME else limits.energy_wh_per_l_max)
             span_us = chosen["span_s"].fill_null(0).to_numpy() * US_PER_SECOND
             part = _amount_steps(_Series(meter[at], at_us[at], values), span_us, facts, limit, limits)
             if each == VOLUME:
@@ -178,9 +178,9 @@ def _leap(series: _Series, lag: int, facts: MeterFacts, rules: RuleSet) -> _Leap
         delta = series.values[lag:] - old
         hours = (series.at_us[lag:] - series.at_us[:-lag]) / US_PER_HOUR
         # Two readings of a register of p litres may show up to p - 1 litres more than went through.
-        limit = np.where(qmax > 0, rules.limit_factor * qmax * hours + facts.pulse_l[code] - 1, np.inf)
+        limit = np.where(qmax > 0, rules.limit_ratio * qmax * hours + facts.pulse_l[code] - 1, np.inf)
         negative = delta < 0
-        rollover = negative & (old > rules.rollover_from * size) & (delta + size <= limit) & known
+        rollover = negative & (old > rules.rollover_from_share * size) & (delta + size <= limit) & known
         back = negative & ~rollover & known
         high = (delta > limit) & known
         amount[lag:] = np.where(rollover, delta + size, delta)
@@ -257,8 +257,8 @@ def _fell_too_far(series: _Series, previous: Whole, facts: MeterFacts, rules: Ru
     """Return where a register fell too far for gas that flows backwards: another register hangs there."""
     old, qmax = series.values[previous], facts.qmax_lph[series.meter]
     hours = (series.at_us - series.at_us[previous]) / US_PER_HOUR
-    impossible = (qmax > 0) & (old - series.values > rules.limit_factor * qmax * hours)
-    too_far: Mask = impossible | (series.values < rules.exchange_to * old)
+    impossible = (qmax > 0) & (old - series.values > rules.limit_ratio * qmax * hours)
+    too_far: Mask = impossible | (series.values < rules.exchange_to_share * old)
     return too_far
 
 
@@ -273,7 +273,7 @@ def _amount_steps(series: _Series, span_us: Whole, facts: MeterFacts, limit_per_
     linked = _linked(series.meter, np.ones_like(row))
     previous = np.where(linked, row - 1, NONE)
     from_us = series.at_us - span_us
-    overlap = linked & (series.at_us[previous] - from_us > rules.overlap_tolerance * span_us)
+    overlap = linked & (series.at_us[previous] - from_us > rules.overlap_share * span_us)
     qmax = facts.qmax_lph[series.meter]
     high = (qmax > 0) & (
         series.values > limit_per_lph * qmax * (span_us / US_PER_HOUR) + facts.pulse_l[series.meter] - 1
