@@ -59,7 +59,7 @@ class PartConsumption:
 
     Attributes:
         codes: The meters, ascending, shape (meters,).
-        gas_days: The gas days of the window, shape (days,).
+        gas_days: The gas days of the window within the time of all readings, shape (days,).
         edges_us: Edges of its hours [µs UTC], shape (hours + 1,).
         day_of_hour: Number of the day of each hour, shape (hours,).
         hours: By meter and hour.
@@ -91,9 +91,11 @@ def derive(around: Surroundings, part: Part, meters: Sequence[int] | None = None
         codes = np.arange(block * size, min((block + 1) * size, registry.count()), dtype=np.int64)
     else:
         codes = np.array([code for code in sorted(set(meters)) if code // size == block], dtype=np.int64)
-    first_day = window * readings.partition.window_days
-    gas_days = np.arange(first_day, first_day + readings.partition.window_days, dtype=np.int64)
-    day_edges = clock.gas_day_starts_us(first_day, first_day + len(gas_days))
+    first_us, last_us = readings.span_us() or (0, 0)
+    first_day = max(window * readings.partition.window_days, clock.gas_day(first_us))
+    last_day = min((window + 1) * readings.partition.window_days - 1, max(clock.gas_day(last_us), first_day))
+    gas_days = np.arange(first_day, last_day + 1, dtype=np.int64)
+    day_edges = clock.gas_day_starts_us(first_day, last_day + 1)
     edges = np.arange(day_edges[0], day_edges[-1] + 1, US_PER_HOUR, dtype=np.int64)
     rows = _rows_around(readings, codes, part, around.as_of_us)
     found = steps(rows, MeterFacts.of(registry))

@@ -19,7 +19,7 @@ Whole = npt.NDArray[np.int64]
 
 
 def touched(
-    fresh: pl.DataFrame, newest_us: Whole, presence: Mapping[Part, Bits], partition: Partition
+    fresh: pl.DataFrame, newest_us: Whole, presence: Mapping[Part, Bits], partition: Partition, last_us: int | None
 ) -> tuple[dict[Part, Bits], set[Part]]:
     """Return the new presence of the parts that gain meters, and the parts whose consumption changes.
 
@@ -31,6 +31,7 @@ def touched(
         newest_us: Newest reading of each meter before them, by code [µs UTC].
         presence: Which meters of each block had readings in each window before them.
         partition: Rule of the parts.
+        last_us: Newest reading of all meters before them; None where there was none [µs UTC].
     """
     gained: dict[Part, Bits] = {}
     dirty: set[Part] = set()
@@ -56,8 +57,9 @@ def touched(
                 gained[block, w][there] = True
             inside = np.unique(there[~(bits[there] & appended[mine][here])])
             dirty |= {(block, v) for v in _reach(block, w, inside, presence, known, top)} | {(block, w)}
-    if top > before:
-        dirty |= {(block, w) for block in {b for b, _ in presence} for w in range(before + 1, top + 1)}
+    if last_us is not None and partition.clock.gas_day(int(at_us.max())) > partition.clock.gas_day(last_us):
+        # A gas day began: every meter is expected in it, also those that are silent.
+        dirty |= {(block, w) for block in {b for b, _ in presence} for w in range(before, top + 1)}
     return gained, dirty
 
 

@@ -108,7 +108,9 @@ class ReadingStore:
                 if len(fresh)
                 else None
             )
-            presence, dirty = touched(fresh, self._newest_us, self._presence, self.partition)
+            span = self.span_us()
+            newest_us = span[1] if span else None
+            presence, dirty = touched(fresh, self._newest_us, self._presence, self.partition, newest_us)
             try:
                 with self.records.begin() as connection:
                     facts = {"stored": count.stored, "duplicate": count.duplicate, "revised": count.revised}
