@@ -21,7 +21,11 @@ def registers(flow_lph: np.ndarray, pulse_l: int = 1, span_us: int = HOUR_US) ->
     count, spans = flow_lph.shape
     index_l = (np.cumsum(flow_lph * (span_us / HOUR_US), axis=1) // pulse_l * pulse_l).astype(np.int64)
     at_us = START_US + np.arange(1, spans + 1) * span_us
-    frame = {"meter": np.repeat(np.arange(count, dtype=np.int32), spans), "at_us": np.tile(at_us, count), "index_l": index_l.ravel()}
+    frame = {
+        "meter": np.repeat(np.arange(count, dtype=np.int32), spans),
+        "at_us": np.tile(at_us, count),
+        "index_l": index_l.ravel(),
+    }
     return ValidatedBatch.of(pl.DataFrame(frame)).rows
 
 

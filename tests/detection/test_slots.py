@@ -19,6 +19,12 @@ from citygate.quantity.clock import CityClock
 from detection.houses import HOUR_US, START_US, meters_of
 
 CLOCK = CityClock()
+WEATHER = pl.DataFrame(
+    {
+        "at_us": [START_US + day * 24 * HOUR_US for day in range(60)],
+        "temperature_mk": [270_000 + 9_000 * (day // 5 % 2) for day in range(60)],
+    }
+)
 SHARP = OwnPast(
     slack=0.25, alarm=1.0, floor_lph=1.0, excess_max=5.0, memory_count=5, warm_count=2, release_count=4, horizon_count=3
 )
@@ -40,7 +46,11 @@ def detectors() -> list[object]:
     found = {}
     for module in pkgutil.iter_modules(citygate.detection.__path__, "citygate.detection."):
         for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if kind.__module__ == module.name and hasattr(kind, "advance") and isinstance(getattr(kind, "kind", None), str):
+            if (
+                kind.__module__ == module.name
+                and hasattr(kind, "advance")
+                and isinstance(getattr(kind, "kind", None), str)
+            ):
                 found[kind.kind] = kind(**ARGUMENTS.get(kind.kind, {}))
     return list(found.values())
 
@@ -63,7 +73,11 @@ def readings(draw: st.DrawFn) -> pl.DataFrame:
         steps[rng.random(count) < 0.01] = -40
         top = int(METERS.register_max_l[code])
         value = np.cumsum(steps) % top
-        parts.append(pl.DataFrame({"meter": np.full(count, code, dtype=np.int32), "at_us": at_us, "value": value.astype(np.int64)}))
+        parts.append(
+            pl.DataFrame(
+                {"meter": np.full(count, code, dtype=np.int32), "at_us": at_us, "value": value.astype(np.int64)}
+            )
+        )
     return pl.concat(parts)
 
 
@@ -103,7 +117,7 @@ def one_at_a_time(detector: object, rows: Rows) -> tuple[dict[int, dict[str, obj
     fresh = State.fresh(detector, 1).columns
     states: dict[int, dict[str, object]] = {}
     alarms = []
-    for code, at_us, read, hour, day in zip(rows.meter, rows.at_us, rows.value, rows.hour, rows.day, strict=True):
+    for code, at_us, read, hour, day, warmth in zip(*(getattr(rows, name) for name in Rows.__slots__), strict=True):
         held = states.setdefault(int(code), {name: column[0].copy() for name, column in fresh.items()})
         span_us = 0 if held["at_us"] == NEVER_US else at_us - held["at_us"]
         value = read
@@ -114,28 +128,36 @@ def one_at_a_time(detector: object, rows: Rows) -> tuple[dict[int, dict[str, obj
                 possible_l = METERS.qmax_lph[code] * 1.2 * (span_us / 3.6e9) + METERS.pulse_l[code]
                 if not 0 <= value <= possible_l:
                     span_us = value = 0
-        now = Now(*(np.array([number]) for number in (at_us, span_us, value, held["last"], hour, day, METERS.pulse_l[code])))
-        seen = {name: np.array([item[hour] if np.ndim(item) else item]) for name, item in held.items()}
+        now = Now(
+            *(
+                np.array([number])
+                for number in (at_us, span_us, value, held["last"], hour, day, warmth, METERS.pulse_l[code])
+            )
+        )
+        place = {name: hour if field.by == "hour" else int(held["warmth"]) for name, field in detector.fields.items()}
+        seen = {name: np.array([item[place[name]] if np.ndim(item) else item]) for name, item in held.items()}
         after, rises = detector.advance(seen, now)
         for name, column in after.items():
             kind = fresh[name].dtype
             if np.ndim(held[name]):
-                held[name][hour] = column.astype(kind)[0]
+                held[name][place[name]] = column.astype(kind)[0]
             else:
                 held[name] = column.astype(kind)[0]
-        held["at_us"], held["last"] = at_us, read
+        held["at_us"], held["last"], held["warmth"] = at_us, read, warmth
         if rises[0]:
             alarms.append((int(at_us), int(code)))
     return states, alarms
 
 
 def rows_of(frame: pl.DataFrame) -> Rows:
-    return Rows.of(frame, "value", CLOCK)
+    return Rows.of(frame, "value", CLOCK, WEATHER)
 
 
 def test_readings_older_than_the_state_are_refused_by_count() -> None:
     detector = DETECTORS[0]
-    frame = pl.DataFrame({"meter": [0, 1], "at_us": [START_US, START_US], "value": [1, 1]}, schema_overrides={"meter": pl.Int32})
+    frame = pl.DataFrame(
+        {"meter": [0, 1], "at_us": [START_US, START_US], "value": [1, 1]}, schema_overrides={"meter": pl.Int32}
+    )
     outcome = run(detector, State.fresh(detector, 2), rows_of(frame), METERS)
     with pytest.raises(OutOfOrderError) as caught:
         run(detector, outcome.state, rows_of(frame), METERS)
@@ -143,12 +165,16 @@ def test_readings_older_than_the_state_are_refused_by_count() -> None:
 
 
 def test_of_two_values_for_one_instant_the_newest_revision_counts() -> None:
-    frame = pl.DataFrame({"meter": [0, 0, 0], "at_us": [1, 1, 2], "value": [5, 7, None]}, schema_overrides={"meter": pl.Int32})
+    frame = pl.DataFrame(
+        {"meter": [0, 0, 0], "at_us": [1, 1, 2], "value": [5, 7, None]}, schema_overrides={"meter": pl.Int32}
+    )
     assert rows_of(frame).value.tolist() == [7]
 
 
 def test_a_span_belongs_to_the_hour_and_gas_day_in_which_it_ends() -> None:
-    frame = pl.DataFrame({"meter": [0, 0], "at_us": [START_US, START_US + 1], "value": [1, 2]}, schema_overrides={"meter": pl.Int32})
+    frame = pl.DataFrame(
+        {"meter": [0, 0], "at_us": [START_US, START_US + 1], "value": [1, 2]}, schema_overrides={"meter": pl.Int32}
+    )
     rows = rows_of(frame)
     assert rows.hour.tolist() == [5, 6]
     assert np.diff(rows.day).tolist() == [1]
@@ -161,9 +187,15 @@ def test_every_detector_raises_in_the_law_data_or_the_law_would_be_empty() -> No
         count = 400
         steps = np.where(np.arange(count) < 150, rng.integers(0, 3, count), rng.integers(30, 60, count))
         steps[250:] = 0
-        for value in (np.cumsum(steps), 100_000 - np.where(np.arange(count) > 200, 900, 0) + rng.integers(0, 20, count), steps * 10):
+        for value in (
+            np.cumsum(steps),
+            100_000 - np.where(np.arange(count) > 200, 900, 0) + rng.integers(0, 20, count),
+            steps * 10,
+        ):
             at_us = START_US + np.arange(1, count + 1) * HOUR_US
-            frame = pl.DataFrame({"meter": np.zeros(count, dtype=np.int32), "at_us": at_us, "value": value.astype(np.int64)})
+            frame = pl.DataFrame(
+                {"meter": np.zeros(count, dtype=np.int32), "at_us": at_us, "value": value.astype(np.int64)}
+            )
             for detector in DETECTORS:
                 if len(run(detector, State.fresh(detector, 1), rows_of(frame), METERS).alarms):
                     kinds.add(detector.kind)

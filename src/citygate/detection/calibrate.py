@@ -56,8 +56,8 @@ def calibrate(
 ) -> tuple[Kind, Calibration]:
     """Return the detector with the lowest threshold that gives no more false alarms than wanted, and its record.
 
-    Every threshold is tried by running the detector, so that episodes, warm-up and the frozen past count as they will in
-    use. Nothing is assumed of the distribution, nor that days or meters are independent.
+    Every threshold is tried by running the detector, so that episodes, warm-up and the frozen past count as they will
+    in use. Nothing is assumed of the distribution, nor that days or meters are independent.
 
     Args:
         detector: The detector; its threshold is ``alarm``, ``alarm_lph`` or ``past.alarm``.

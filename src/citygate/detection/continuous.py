@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ContinuousFlow:
-    """The lowest flow of each gas day [litre/h] against the own past.
+    """The lowest flow of each gas day [litre/h] against the own past of days as warm.
+
+    In the cold a boiler burns through the night and nothing tells that from a leak; so each class of outdoor
+    temperature has a past of its own, and a class that was never met is learned before it is judged.
 
     Args:
         past: How the days are judged.
@@ -27,7 +30,7 @@ class ContinuousFlow:
     kind: ClassVar[str] = "continuous_flow"
     unit: ClassVar[str] = "spreads"
     column: ClassVar[str] = "index_l"
-    fields: ClassVar[Mapping[str, Field]] = {**WINDOW_FIELDS, **OwnPast.fields}
+    fields: ClassVar[Mapping[str, Field]] = {**WINDOW_FIELDS, **OwnPast.divided("warmth")}
 
     past: OwnPast
     span_max_us: int = 4 * HOUR_US

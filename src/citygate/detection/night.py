@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NightFlow:
-    """The lowest flow of each night [litre/h] against the own past.
+    """The lowest flow of each night [litre/h] against the own past of days as warm.
 
     Only night time counts, and nights are laid end to end: a pulse at noon does not end the time without a pulse. So a
     10-litre register read hourly resolves 0.5 l/h after seven nights of three hours, which no single night could show.
@@ -31,7 +31,7 @@ class NightFlow:
     kind: ClassVar[str] = "night_flow"
     unit: ClassVar[str] = "spreads"
     column: ClassVar[str] = "index_l"
-    fields: ClassVar[Mapping[str, Field]] = {**WINDOW_FIELDS, **OwnPast.fields}
+    fields: ClassVar[Mapping[str, Field]] = {**WINDOW_FIELDS, **OwnPast.divided("warmth")}
 
     past: OwnPast
     from_hour: int = 2

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -48,14 +48,23 @@ class OwnPast:
     release_count: int
     horizon_count: int
 
-    fields: ClassVar[Mapping[str, Field]] = {
+    #: What is learned; a detector may divide these by hour or warmth, see `divided`.
+    learning: ClassVar[Mapping[str, Field]] = {
         "mean": Field(np.float32, 0),
         "spread": Field(np.float32, 0),
-        "learned": Field(np.int32, 0),
+        "learned": Field(np.int16, 0),
+    }
+    fields: ClassVar[Mapping[str, Field]] = {
+        **learning,
         "level": Field(np.float32, 0),
         "rise_us": Field(np.int64, 0),
         "alarmed": Field(np.int32, 0),
     }
+
+    @classmethod
+    def divided(cls, by: Literal["hour", "warmth"]) -> Mapping[str, Field]:
+        """Return the fields with a past of its own for each hour or warmth, and one level over all."""
+        return {**cls.fields, **{name: replace(field, by=by) for name, field in cls.learning.items()}}
 
     def judge(self, state: Columns, value: Column, ready: Flag, begin_us: Whole) -> tuple[Columns, Flag]:
         """Add one window.
@@ -88,7 +97,7 @@ class OwnPast:
             "spread": np.where(
                 learns & (learned > 0), spread + weight * (_SIGMA_OVER_MAD * np.abs(excess) - spread), spread
             ),
-            "learned": np.where(released, 0, np.where(learns, np.minimum(learned + 1, 1 << 20), learned)),
+            "learned": np.where(released, 0, np.where(learns, np.minimum(learned + 1, 1 << 14), learned)),
             "level": np.where(released, 0.0, level),
             "rise_us": np.where(begins, begin_us, state["rise_us"]),
             "alarmed": np.where(released, 0, count),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ Columns = dict[str, Column]
 
 NEVER_US = -(2**62)
 _QUARTER_US = 900_000_000
+_DAY_US = 96 * _QUARTER_US
+_COLDEST_MK = 249_150
+_WARMTH_STEP_MK = 3_000
 #: Meters worked on together: their state and their slots stay within the cache of one processor.
 _BLOCK_COUNT = 8_192
 
@@ -60,12 +63,13 @@ class Field:
     Args:
         kind: Type of its numbers.
         start: Value for a meter that was never seen.
-        width: 1, or 24 for one number for each local hour; the recurrence then sees and writes that of the slot.
+        by: Nothing, or what the column is divided by into 24 numbers, of which the recurrence sees and writes one: the
+            local ``hour`` of the slot, or the ``warmth`` of the reading before, which closed a window.
     """
 
     kind: type[np.generic]
     start: float
-    width: int = 1
+    by: Literal["", "hour", "warmth"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Now:
         before: The value one reading earlier, in the unit of the column.
         hour: Local hour in which the span ends, 0 to 23.
         day: Gas day in which the span ends.
+        warmth: Class of the mean outdoor temperature of the 24 h before, see `Rows`.
         pulse_l: Resolution of the register [litre].
     """
 
@@ -88,6 +93,7 @@ class Now:
     before: Whole
     hour: Whole
     day: Whole
+    warmth: Whole
     pulse_l: Whole
 
     def take(self, index: Whole) -> Now:
@@ -115,26 +121,43 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Readings of one column as arrays, sorted by meter and time, unique in both, nothing null."""
+    """Readings of one column as arrays, sorted by meter and time, unique in both, nothing null.
+
+    Attributes:
+        meter: Code of the meter.
+        at_us: Time [µs UTC].
+        value: The column.
+        hour: Local hour in which the span before the reading ends.
+        day: Gas day in which it ends.
+        warmth: Class of the mean outdoor temperature of the 24 h before: 0 below -21 °C, then steps of 3 K, 23 from
+            45 °C on; 0 throughout where no weather is known.
+    """
 
     meter: Whole
     at_us: Whole
     value: Whole
     hour: Whole
     day: Whole
+    warmth: Whole
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, column: str, clock: CityClock) -> Rows:
+    def of(cls, frame: pl.DataFrame, column: str, clock: CityClock, weather: pl.DataFrame | None = None) -> Rows:
         """Return the readings of ``column`` in a frame with ``meter``, ``at_us`` and it, sorted by both.
 
         Of several values for one instant the last counts: it is the newest revision.
+
+        Args:
+            frame: The readings.
+            column: Which of its columns.
+            clock: Local time and gas day.
+            weather: Outdoor temperature of the city, ``at_us`` and ``temperature_mk``, sorted; None where not known.
         """
         kept = frame.select("meter", "at_us", column).filter(pl.col(column).is_not_null())
         meter, at_us, value = (
             kept[name].to_numpy().astype(np.int64, copy=False) for name in ("meter", "at_us", column)
         )
         if len(at_us) == 0:
-            return cls(meter, at_us, value, at_us, at_us)
+            return cls(meter, at_us, value, at_us, at_us, at_us)
         last = np.append((meter[1:] != meter[:-1]) | (at_us[1:] != at_us[:-1]), True)
         if not last.all():
             meter, at_us, value = meter[last], at_us[last], value[last]
@@ -142,7 +165,9 @@ class Rows:
         first = int(quarter.min())
         table_us = np.arange(first, int(quarter.max()) + 1, dtype=np.int64) * _QUARTER_US
         place = quarter - first
-        return cls(meter, at_us, value, clock.local_hours(table_us)[place], clock.gas_days(table_us)[place])
+        days = clock.gas_days(table_us)
+        warmth = _warmth(table_us, weather)
+        return cls(meter, at_us, value, clock.local_hours(table_us)[place], days[place], warmth[place])
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,27 +272,33 @@ def _run_block(
     codes, starts, counts = block
     facts = (meters.pulse_l[codes], meters.register_max_l[codes], meters.qmax_lph[codes])
     work = {name: column[codes] for name, column in columns.items()}
-    wide = {name for name, field in detector.fields.items() if field.width > 1}
+    wide = {name: field.by for name, field in detector.fields.items() if field.by}
     for slot in range(int(counts[0])):
         size = int(np.searchsorted(-counts, -slot, side="left"))  # meters with more than `slot` readings come first
         index = starts[:size] + slot
         now = _now(detector, work, rows, index, facts)
+        every = np.arange(size)
+        places = {"hour": now.hour, "warmth": work["warmth"][:size].astype(np.int64)}
         seen = {
-            name: (column[np.arange(size), now.hour] if name in wide else column[:size])
+            name: (column[every, places[wide[name]]] if name in wide else column[:size])
             for name, column in work.items()
         }
         after, rises = detector.advance(seen, now)
         for name, column in after.items():
             if name in wide:
-                work[name][np.arange(size), now.hour] = column
+                work[name][every, places[wide[name]]] = column
             else:
                 work[name][:size] = column
         work["at_us"][:size] = now.at_us
         work["last"][:size] = rows.value[index]
+        work["warmth"][:size] = now.warmth
         if rises.any():
             where = np.flatnonzero(rises)
             then = now.take(where)
-            past = {name: column[where, then.hour] if name in wide else column[where] for name, column in work.items()}
+            past = {
+                name: column[where, places[wide[name]][where]] if name in wide else column[where]
+                for name, column in work.items()
+            }
             found.append({"meter": codes[where], "at_us": then.at_us, **detector.describe(past, then)})
     for name, column in work.items():
         columns[name][codes] = column
@@ -287,15 +318,27 @@ def _now(detector: Detector, work: Columns, rows: Rows, index: Whole, facts: tup
             possible_l = qmax_lph * 1.2 * (span_us / 3.6e9) + pulse_l
             sound = ~back | ((value >= 0) & (value <= possible_l))
             span_us, value = np.where(sound, span_us, 0), np.where(sound, value, 0)
-    return Now(at_us, span_us, value, before, rows.hour[index], rows.day[index], pulse_l)
+    return Now(at_us, span_us, value, before, rows.hour[index], rows.day[index], rows.warmth[index], pulse_l)
 
 
 def _fields(detector: Detector) -> dict[str, Field]:
-    return {"at_us": Field(np.int64, NEVER_US), "last": Field(np.int64, 0), **detector.fields}
+    own = {"at_us": Field(np.int64, NEVER_US), "last": Field(np.int64, 0), "warmth": Field(np.int8, 0)}
+    return {**own, **detector.fields}
+
+
+def _warmth(at_us: Whole, weather: pl.DataFrame | None) -> Whole:
+    """Return the class of the mean temperature of the 24 h before each instant, which is known then even live."""
+    if weather is None or len(weather) == 0:
+        return np.zeros(len(at_us), dtype=np.int64)
+    hours_us, total_mk = weather["at_us"].to_numpy(), np.append(0, np.cumsum(weather["temperature_mk"].to_numpy()))
+    end = np.searchsorted(hours_us, at_us, side="right")
+    begin = np.minimum(np.searchsorted(hours_us, at_us - _DAY_US, side="right"), np.maximum(end - 1, 0))
+    mean_mk = (total_mk[end] - total_mk[begin]) // np.maximum(end - begin, 1)
+    return np.where(end == 0, 0, np.clip((mean_mk - _COLDEST_MK) // _WARMTH_STEP_MK, 0, 23))
 
 
 def _shape(field: Field, count: int) -> tuple[int, ...]:
-    return (count,) if field.width == 1 else (count, field.width)
+    return (count, 24) if field.by else (count,)
 
 
 def _frame(detector: Detector, found: list[Columns]) -> pl.DataFrame:

@@ -9,14 +9,11 @@ import numpy as np
 
 from citygate.detection.lowest import HOUR_US
 from citygate.detection.own_past import OwnPast
-from citygate.detection.slots import Columns, Field, Flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from citygate.detection.slots import Now
-
-_SHARED = ("level", "rise_us", "alarmed")
+    from citygate.detection.slots import Columns, Field, Flag, Now
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +31,7 @@ class FlowStep:
     kind: ClassVar[str] = "flow_step"
     unit: ClassVar[str] = "spreads"
     column: ClassVar[str] = "index_l"
-    fields: ClassVar[Mapping[str, Field]] = {
-        name: field if name in _SHARED else Field(field.kind, field.start, width=24)
-        for name, field in OwnPast.fields.items()
-    }
+    fields: ClassVar[Mapping[str, Field]] = OwnPast.divided("hour")
 
     past: OwnPast
     span_max_us: int = HOUR_US + HOUR_US // 4

@@ -25,8 +25,10 @@ class UninterruptedFlow:
     pilot that was always there cannot be told from one by any register.
 
     Args:
-        alarm: Days without a pause [d].
+        alarm: Mild days without a pause [d].
         lowest_lph: Flow that counts as a pause when it is not reached [litre/h].
+        mild_class: Only gas days of this class of warmth or above count, since below it heating may never pause; days
+            whose weather is not known (class 0) count too. 11 is 9 °C and above.
         span_max_us: A longer span between readings starts the count again [µs].
     """
 
@@ -36,12 +38,14 @@ class UninterruptedFlow:
     fields: ClassVar[Mapping[str, Field]] = {
         **GAP_FIELDS,
         "since_us": Field(np.int64, 0),
+        "mild_us": Field(np.int64, 0),
         "lowest_lph": Field(np.float32, 0),
         "alarmed": Field(np.bool_, 0),
     }
 
     alarm: float = 30.0
     lowest_lph: float = 25.0
+    mild_class: int = 11
     span_max_us: int = 4 * HOUR_US
 
     def advance(self, state: Columns, now: Now) -> tuple[Columns, Flag]:
@@ -50,11 +54,14 @@ class UninterruptedFlow:
         flow, gap_us = flow_lph(state, now, usable)
         pauses = ~usable | (flow < self.lowest_lph)
         since_us = np.where(pauses, now.at_us, state["since_us"])
-        rises = ~pauses & ~state["alarmed"] & (now.at_us - since_us > self.alarm * 24 * HOUR_US)
+        mild = (now.warmth == 0) | (now.warmth >= self.mild_class)
+        mild_us = np.where(pauses, 0, state["mild_us"] + np.where(mild, now.span_us, 0))
+        rises = ~pauses & ~state["alarmed"] & (mild_us > self.alarm * 24 * HOUR_US)
         starts = pauses | (state["since_us"] == now.at_us - now.span_us)
         return {
             "gap_us": gap_us,
             "since_us": since_us,
+            "mild_us": mild_us,
             "lowest_lph": np.where(starts, flow, np.minimum(state["lowest_lph"], flow)),
             "alarmed": (state["alarmed"] | rises) & ~pauses,
         }, rises
@@ -64,7 +71,7 @@ class UninterruptedFlow:
         count = len(now.at_us)
         return {
             "from_us": state["since_us"],
-            "statistic": (now.at_us - state["since_us"]) / (24.0 * HOUR_US),
+            "statistic": state["mild_us"] / (24.0 * HOUR_US),
             "threshold": np.full(count, self.alarm),
             "own_past": state["lowest_lph"].astype(np.float64),
             "smallest_leak_lph": np.full(count, self.lowest_lph),

@@ -110,6 +110,7 @@ class Watch:
     panel: Panel
     clock: CityClock
     scan: Scan
+    weather: pl.DataFrame | None = None
 
     def begin(self, meters: Meters, start_us: int) -> Watched:
         """Return a watch that has seen nothing yet."""
@@ -268,7 +269,7 @@ class _Walk:
     def _register_days(self, from_us: int, to_us: int, codes: list[int] | None) -> Iterator[pl.DataFrame]:
         panel, clock, meters = self.watch.panel, self.watch.clock, self.meters
         for begin_us, end_us in self._chunks(from_us, to_us):
-            rows = Rows.of(self.watch.read(codes, begin_us + 1, end_us + 1), "index_l", clock)
+            rows = Rows.of(self.watch.read(codes, begin_us + 1, end_us + 1), "index_l", clock, self.watch.weather)
             for detector in panel.register:
                 yield self._advance(_REGISTER, detector.kind, detector, rows, meters)
             self._keep([name for name in self.states if name.startswith(_REGISTER)], end_us, codes)
