@@ -28,7 +28,13 @@ def test_search_filters_and_states(client):
     assert names(q=".*") == []
 
 
-def test_facts_of_a_meter_with_a_slash_in_a_query_safe_name(client):
+def test_a_name_may_hold_a_slash(client):
+    assert client.get("/v1/meters/B%20%2F%202").json()["meter"] == "B / 2"
+    assert client.get("/v1/meters/B%20%2F%202/readings").json()["rows"] == []
+    assert client.get("/v1/figures/meters/B%20%2F%202/register.json").status_code == 200
+
+
+def test_facts_of_a_meter(client):
     facts = client.get("/v1/meters/A-2").json()
     assert facts["newest"]["index_l"] == 1_000_000 + 200 * 72
     assert facts["newest"]["at"] == "2026-01-13T06:00:00+01:00"

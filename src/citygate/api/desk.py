@@ -114,14 +114,15 @@ def span(
 ) -> Span:
     """Return the period of a request.
 
-    Without ``to`` it ends with the gas day of the newest reading, without ``from`` it has 7 gas days.
+    Without ``to`` it ends with the gas day that the newest reading closes or stands in, without ``from`` it has 7 gas
+    days.
 
     Raises:
         BadTimeError: A time cannot be read.
         EmptyPeriodError: It ends before it begins.
     """
     clock = here.clock
-    end_us = moment(here, end) if end else clock.gas_day_start_us(clock.gas_day(newest_us(here)) + 1)
+    end_us = moment(here, end) if end else clock.gas_day_start_us(clock.gas_day(newest_us(here) - 1) + 1)
     start_us = (
         moment(here, start) if start else clock.gas_day_start_us(clock.gas_day(end_us - 1) - _DEFAULT_GAS_DAYS + 1)
     )

@@ -36,7 +36,7 @@ QUANTITY: dict[str, tuple[str, float, float, str]] = {
 }
 
 
-@router.get("/meters/{meter}/consumption.{form}", summary="Chart of one meter's consumption", response_class=Response)
+@router.get("/meters/{meter:path}/consumption.{form}", summary="Chart of one meter's consumption", response_class=Response)
 def consumption(here: Here, asked: Asked, meter: str, form: ChartForm, theme: Look = Theme.LIGHT) -> Response:
     """Draw the volume of each hour, or of each gas day when the period is long."""
     by: Period = "hour" if asked.end_us - asked.start_us <= _HOURS_DRAWN * US_PER_HOUR else "gas-day"
@@ -48,7 +48,7 @@ def consumption(here: Here, asked: Asked, meter: str, form: ChartForm, theme: Lo
 
 
 @router.get(
-    "/meters/{meter}/{quantity}.{form}",
+    "/meters/{meter:path}/{quantity}.{form}",
     summary="Chart of one meter's register, flow, pressure or temperature",
     response_class=Response,
 )

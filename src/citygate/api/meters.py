@@ -53,7 +53,57 @@ def list_meters(
     return listed(rows, following, total=len(found))
 
 
-@router.get("/{meter}", summary="One meter's facts and newest reading")
+@router.get("/{meter:path}/readings", summary="One meter's readings")
+def readings(
+    here: Here,
+    asked: Asked,
+    meter: str,
+    cursor: Cursor = None,
+    limit: Limit = 1000,
+    form: Annotated[RowForm, Query(alias="format")] = RowForm.JSON,
+) -> Any:
+    """Return the readings of a period, now or as they stood at ``as_of``, oldest first; files have all pages."""
+    code = here.code_of(meter)
+    if form is not RowForm.JSON:
+        rows = here.city.readings.scan([code], asked.start_us, asked.end_us, asked.as_of_us)
+        return download(_told(here, rows, meter), form, f"{meter}-readings")
+    start_us = max(asked.start_us, from_cursor(cursor) + 1)
+    rows = here.city.readings.scan([code], start_us, asked.end_us, asked.as_of_us).head(limit + 1)
+    following = to_cursor(rows["at_us"][limit - 1]) if len(rows) > limit else None
+    return listed(_told(here, rows.head(limit), meter), following, time_zone=here.clock.zone)
+
+
+@router.get("/{meter:path}/revisions", summary="Every revision of one meter's readings")
+def revisions(
+    here: Here,
+    asked: Asked,
+    meter: str,
+    changed: Annotated[bool, Query(description="Only instants that were revised.")] = False,  # noqa: FBT002 - a query parameter is named by its caller
+) -> dict[str, Any]:
+    """Return every value ever held for the period, with its commit, time of record and source."""
+    rows = here.city.readings.revisions(here.code_of(meter), asked.start_us, asked.end_us)
+    if changed:
+        rows = rows.filter(pl.len().over("at_us") > 1)
+    rows = rows.drop("meter").head(_MOST_REVISIONS)
+    return listed(iso_times(rows, here.clock, ["at_us", "received_us", "recorded_us"]), None, meter=meter)
+
+
+@router.get("/{meter:path}/consumption", summary="One meter's consumption", response_model=None)
+def consumption(
+    here: Here,
+    asked: Asked,
+    meter: str,
+    by: Period = "hour",
+    form: Annotated[RowForm, Query(alias="format")] = RowForm.JSON,
+) -> dict[str, Any] | Response:
+    """Return volume and energy of each period with the shares that were measured, estimated and missing."""
+    rows = consumption_rows(here, here.totals(by, "meter", asked, [here.code_of(meter)]))
+    if form is not RowForm.JSON:
+        return download(rows, form, f"{meter}-{by}")
+    return listed(rows, None, by=by, time_zone=here.clock.zone)
+
+
+@router.get("/{meter:path}", summary="One meter's facts and newest reading")
 def one_meter(here: Here, asked: Asked, meter: str) -> dict[str, Any]:
     """Return what is known of a meter, its newest reading, and the quality of its consumption in the period."""
     code = here.code_of(meter)
@@ -75,56 +125,6 @@ def one_meter(here: Here, asked: Asked, meter: str) -> dict[str, Any]:
         "from": here.clock.format(asked.start_us),
         "to": here.clock.format(asked.end_us),
     }
-
-
-@router.get("/{meter}/readings", summary="One meter's readings")
-def readings(
-    here: Here,
-    asked: Asked,
-    meter: str,
-    cursor: Cursor = None,
-    limit: Limit = 1000,
-    form: Annotated[RowForm, Query(alias="format")] = RowForm.JSON,
-) -> Any:
-    """Return the readings of a period, now or as they stood at ``as_of``, oldest first; files have all pages."""
-    code = here.code_of(meter)
-    if form is not RowForm.JSON:
-        rows = here.city.readings.scan([code], asked.start_us, asked.end_us, asked.as_of_us)
-        return download(_told(here, rows, meter), form, f"{meter}-readings")
-    start_us = max(asked.start_us, from_cursor(cursor) + 1)
-    rows = here.city.readings.scan([code], start_us, asked.end_us, asked.as_of_us).head(limit + 1)
-    following = to_cursor(rows["at_us"][limit - 1]) if len(rows) > limit else None
-    return listed(_told(here, rows.head(limit), meter), following, time_zone=here.clock.zone)
-
-
-@router.get("/{meter}/revisions", summary="Every revision of one meter's readings")
-def revisions(
-    here: Here,
-    asked: Asked,
-    meter: str,
-    changed: Annotated[bool, Query(description="Only instants that were revised.")] = False,  # noqa: FBT002 - a query parameter is named by its caller
-) -> dict[str, Any]:
-    """Return every value ever held for the period, with its commit, time of record and source."""
-    rows = here.city.readings.revisions(here.code_of(meter), asked.start_us, asked.end_us)
-    if changed:
-        rows = rows.filter(pl.len().over("at_us") > 1)
-    rows = rows.drop("meter").head(_MOST_REVISIONS)
-    return listed(iso_times(rows, here.clock, ["at_us", "received_us", "recorded_us"]), None, meter=meter)
-
-
-@router.get("/{meter}/consumption", summary="One meter's consumption", response_model=None)
-def consumption(
-    here: Here,
-    asked: Asked,
-    meter: str,
-    by: Period = "hour",
-    form: Annotated[RowForm, Query(alias="format")] = RowForm.JSON,
-) -> dict[str, Any] | Response:
-    """Return volume and energy of each period with the shares that were measured, estimated and missing."""
-    rows = consumption_rows(here, here.totals(by, "meter", asked, [here.code_of(meter)]))
-    if form is not RowForm.JSON:
-        return download(rows, form, f"{meter}-{by}")
-    return listed(rows, None, by=by, time_zone=here.clock.zone)
 
 
 def shares(totals: pl.DataFrame) -> dict[str, float]:

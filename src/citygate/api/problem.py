@@ -37,7 +37,7 @@ def status_of(error: CitygateError) -> HTTPStatus:
     return STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE if error.retryable else HTTPStatus.BAD_REQUEST)
 
 
-def problem(status: int, code: str, detail: str, where: str, **facts: Any) -> Response:
+def problem(status: HTTPStatus, code: str, detail: str, where: str, **facts: Any) -> Response:
     """Return a problem document.
 
     Args:
@@ -47,7 +47,7 @@ def problem(status: int, code: str, detail: str, where: str, **facts: Any) -> Re
         where: Path of the request.
         facts: More members of the document.
     """
-    title = HTTPStatus(status).phrase
+    title = status.phrase
     body = {
         "type": f"/v1/docs#{code}",
         "title": title,
@@ -79,7 +79,7 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def _plain(request: Request, error: HTTPException) -> Response:
         code = "not_found" if error.status_code == HTTPStatus.NOT_FOUND else "http"
-        return problem(error.status_code, code, str(error.detail), request.url.path)
+        return problem(HTTPStatus(error.status_code), code, str(error.detail), request.url.path)
 
     @app.exception_handler(Exception)
     def _unforeseen(request: Request, _error: Exception) -> Response:

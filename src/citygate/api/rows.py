@@ -44,9 +44,9 @@ class BadCursorError(CitygateError):
         super().__init__("the cursor is not one that this API gave out; start again without it")
 
 
-def to_cursor(position: int) -> str:
-    """Return a position as an opaque cursor."""
-    return base64.urlsafe_b64encode(b"1:%d" % position).decode().rstrip("=")
+def to_cursor(after_index: int) -> str:
+    """Return what was answered last as an opaque cursor."""
+    return base64.urlsafe_b64encode(b"1:%d" % after_index).decode().rstrip("=")
 
 
 def from_cursor(cursor: str | None) -> int:

@@ -24,7 +24,7 @@ async def meters(request: Request) -> HTMLResponse:
     return await page(request, "meters.html", "/meters", found=found, asked=asked)
 
 
-@router.get("/meters/{meter}")
+@router.get("/meters/{meter:path}")
 async def meter(request: Request, meter: str) -> HTMLResponse:
     """Show one meter: register, flow, temperature, quality, revisions, cases."""
     asked = dict(period_of(request))

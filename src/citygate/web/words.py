@@ -13,14 +13,14 @@ NOTHING = "\N{EN DASH}"
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
-def number(value: float | None, digits: int = 0) -> str:
+def number(value: float | None, digit_count: int = 0) -> str:
     """Return a number with thousands apart; a dash for None.
 
     Example:
         >>> number(1506), number(12.345, 1)
         ('1,506', '12.3')
     """
-    return NOTHING if value is None else f"{value:,.{digits}f}"
+    return NOTHING if value is None else f"{value:,.{digit_count}f}"
 
 
 def percent(share: float | None) -> str:

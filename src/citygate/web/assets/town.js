@@ -186,9 +186,9 @@ async function begin() {
   town = await answer.json();
   for (const feature of layer("meter")) places.set(feature.properties.meter, feature.geometry.coordinates);
   if (!town.features.length) throw new Error("No meter or pipe has a place yet. Register meters with lon and lat, then open this page again.");
-  if (innerWidth < 860) legend.open = false;
+  legend.open = place.offsetWidth > 720;
   legend.hidden = false;
-  const map = new maplibre.Map({ container: place, style: style(), bounds: bounds(), fitBoundsOptions: { padding: { top: 32, bottom: 32, right: 48, left: legend.open ? legend.offsetWidth + 24 : 32 } }, attributionControl: false, dragRotate: false, maxPitch: 0, maxZoom: 20 });
+  const map = new maplibre.Map({ container: place, style: style(), bounds: bounds(), fitBoundsOptions: { padding: { top: 32, bottom: 32, right: 48, left: legend.open ? 220 : 32 } }, attributionControl: false, dragRotate: false, maxPitch: 0, maxZoom: 20 });
   map.touchZoomRotate.disableRotation();
   map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
   map.addControl(new maplibre.ScaleControl({ unit: "metric" }), "bottom-right");
