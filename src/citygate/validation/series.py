@@ -214,7 +214,7 @@ def _far_above_median(flow: Flow, rules: RuleSet) -> pl.DataFrame:
     runs = Runs.of(member, flow.follows())
     columns = _columns(flow, runs, _top(np.where(member, ratio, 0.0), runs))
     words = pl.format("{} times the median of the hours with use", pl.col("size").round(1))
-    return findings_of(Code.FAR_ABOVE_MEDIAN, columns, "1", words)
+    return findings_of(Code.FAR_ABOVE_MEDIAN, columns, "ratio", words)
 
 
 def _spikes(flow: Flow, facts: MeterFacts, rules: RuleSet) -> pl.DataFrame:
@@ -239,7 +239,7 @@ def _spikes(flow: Flow, facts: MeterFacts, rules: RuleSet) -> pl.DataFrame:
     runs = Runs.of(member, flow.follows())
     top = _top(np.where(member, rate / usual, 0.0), runs)
     words = pl.format("{} times the daily peak of the season", pl.col("size").round(1))
-    return findings_of(Code.SPIKE, _columns(flow, runs, top), "1", words)
+    return findings_of(Code.SPIKE, _columns(flow, runs, top), "ratio", words)
 
 
 def _season(values: pl.Expr, rules: RuleSet) -> pl.Expr:
@@ -267,4 +267,4 @@ def _low_flow(flow: Flow, rules: RuleSet) -> pl.DataFrame:
     words = pl.format(
         "flow without a stop for {} h, at least {} {}/h", pl.col("hours").round(1), pl.col("size").round(1), "what"
     )
-    return findings_of(Code.LOW_FLOW, columns, "l/h or Wh/h", words)
+    return findings_of(Code.LOW_FLOW, columns, pl.format("{}/h", "what"), words)

@@ -160,7 +160,7 @@ def _group_findings(
         infer_schema_length=None,
     )
     words = pl.format("shares of one meter: {} (correlation {})", "label", pl.col("best").round(5))
-    return findings_of(Code.APPORTIONED, columns.to_dict(), "1", words).sort("meter")
+    return findings_of(Code.APPORTIONED, columns.to_dict(), "ratio", words).sort("meter")
 
 
 def _correlation(together: pl.DataFrame, rules: RuleSet) -> float:

@@ -80,18 +80,17 @@ def held(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     the order of the rows changes nothing.
 
     Args:
-        rows: Readings with the columns of ``ValidatedBatch``, in any order.
+        rows: Readings with the columns of ``ValidatedBatch``, or those of them that the rules look at, in any order.
     """
     negative = pl.any_horizontal(pl.col("index_l", "volume_l", "energy_wh") < 0).fill_null(value=False)
     below = rows.filter(negative)
     rows = rows.filter(~negative) if len(below) else rows
     if _in_order(rows):
         return rows, _told(below, Code.NEGATIVE, "register or amount below zero")
-    content = rows.unique([*_KEY, *QUANTITIES])
-    latest = content.sort(*_KEY, "received_us", *QUANTITIES, nulls_last=False).unique(
-        _KEY, keep="last", maintain_order=True
-    )
-    repeated = rows.group_by(*_KEY, *QUANTITIES).agg(extra=pl.len() - 1).filter(pl.col("extra") > 0)
+    said = [name for name in QUANTITIES if name in rows.columns]
+    content = rows.sort("received_us", nulls_last=True).unique([*_KEY, *said], keep="first", maintain_order=True)
+    latest = content.sort(*_KEY, "received_us", *said, nulls_last=False).unique(_KEY, keep="last", maintain_order=True)
+    repeated = rows.group_by(*_KEY, *said).agg(extra=pl.len() - 1).filter(pl.col("extra") > 0)
     repeated = repeated.select(*_KEY, pl.lit(1).repeat_by("extra").alias("one")).explode("one")
     differing = content.group_by(_KEY).agg(others=pl.len() - 1).filter(pl.col("others") > 0)
     return latest, pl.concat(

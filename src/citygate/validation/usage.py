@@ -91,4 +91,4 @@ def unit_suspects(yearly: pl.DataFrame, meters: pl.DataFrame, rules: RuleSet) ->
     rare = off.mean().over("customer_type") <= 0.1  # noqa: PLR2004
     lone = peers.filter(rare & off & (pl.col("peers") >= rules.peers_min))
     words = pl.format("uses {} times what half of its {} peers use", pl.col("size").round(3), "peers")
-    return pl.concat([found, findings_of(Code.UNIT_SUSPECT, lone.to_dict(), "1", words)]).sort("meter")
+    return pl.concat([found, findings_of(Code.UNIT_SUSPECT, lone.to_dict(), "ratio", words)]).sort("meter")
