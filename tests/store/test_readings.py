@@ -82,6 +82,18 @@ def test_a_revision_speaks_only_of_what_it_says(city):
     assert rows.select("index_l", "pressure_pa").row(0) == (10, 103_000)
 
 
+def test_what_was_appended_since_a_commit(city):
+    append(city, (0, 1, 10, None))
+    first, newest = city.readings.appended(-1)
+    assert (len(first), newest) == (1, 0)
+    append(city, (0, 2, 20, None), (2, 7, 3, None))
+    append(city, (0, 2, 20, None))
+    compact(city.readings)
+    rows, newest = city.readings.appended(0)
+    assert (sorted(rows["at_us"] // HOUR), newest) == ([2, 7], 2)
+    assert len(city.readings.appended(2)[0]) == 0
+
+
 def test_latest_looks_back_through_all_windows(city):
     append(city, (0, 1, 10, None), (0, 500, 20, None), (1, 3, 7, None), (2, 100, 1, None))
     rows = city.readings.latest()

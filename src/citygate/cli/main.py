@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from citygate.cli import cases, detect, export, ingest, init, quarantine, query, serve, simulate, status, validate
+from citygate.cli import (
+    cases,
+    demo,
+    detect,
+    export,
+    ingest,
+    init,
+    quarantine,
+    query,
+    serve,
+    simulate,
+    status,
+    validate,
+)
 from citygate.errors import CitygateError
 
 app = typer.Typer(
@@ -18,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (init, simulate, ingest, quarantine, validate, query, detect, cases, export, status, serve):
+for command in (demo, init, simulate, ingest, quarantine, validate, query, detect, cases, export, status, serve):
     command.register(app)
 
 

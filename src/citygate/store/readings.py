@@ -158,6 +158,16 @@ class ReadingStore:
             "at_us", pl.coalesce("received_us", "recorded_us"), "commit"
         )
 
+    def appended(self, after_commit: int) -> tuple[pl.DataFrame, int]:
+        """Return ``meter`` and ``at_us`` of the rows of all commits after one, and the newest commit (-1: none)."""
+        with self.records.connect() as connection:
+            names = [segment.name for segment in live_segments(connection)]
+            newest = connection.scalar(sa.select(sa.func.max(commits_table.c.commit)))
+        if newest is None or newest <= after_commit:
+            return pl.DataFrame(schema={name: SCHEMA[name] for name in _KEY}), after_commit
+        rows = scan_segments(self.folder, names, [*_KEY, "commit"]).filter(pl.col("commit") > after_commit)
+        return rows.select(_KEY).collect(), newest
+
     def latest(self, meters: Sequence[int] | None = None) -> pl.DataFrame:
         """Return the newest reading of each meter that has one: the columns of `ValidatedBatch`, sorted by meter."""
         with self.records.connect() as connection:

@@ -1,0 +1,211 @@
+"""`citygate demo`: a real town, a winter month in fast motion, then live; leaks are found while you look."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import webbrowser
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import polars as pl
+import typer
+
+from citygate.cli.serve import SiteServer, site
+from citygate.detection.score import Score, score
+from citygate.flow.ingest import IngestCount, Intake
+from citygate.flow.rounds import Rounds
+from citygate.link.chunk import Chunk, numbered
+from citygate.quantity.clock import US_PER_HOUR, CityClock
+from citygate.report.geojson import pipes, zones
+from citygate.report.table import Format, write_table
+from citygate.simulate import metering, town
+from citygate.simulate.network import schutterwald
+from citygate.store.city import City
+
+if TYPE_CHECKING:
+    from citygate.simulate.world import World
+
+_MONTH = "2026-01-05"
+_REPLAY_DAYS, _LIVE_DAYS = 28, 56
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(demo)
+
+
+@dataclass
+class Town:
+    """The demo town on its way through time.
+
+    Attributes:
+        city: Its store.
+        world: What happens, with the truth.
+        now_us: The present of the town [µs UTC].
+        count: Readings so far.
+        intake_s: Time that intake took so far [s].
+    """
+
+    city: City
+    world: World
+    now_us: int
+    count: IngestCount = field(default_factory=IngestCount)
+    intake_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._intake = Intake(self.city, lambda: self.now_us)
+        self._number = 0
+
+    def take(self, frame: pl.DataFrame) -> None:
+        """Let readings arrive, and the weather that goes with them."""
+        self.now_us = max(self.now_us, int(frame["received_us"].max()))  # type: ignore[arg-type]
+        begin = time.perf_counter()
+        chunk = Chunk("radio of the demo town", self._number, numbered(frame, 1))
+        self.count = self.count.plus(self._intake.take(chunk))
+        self.intake_s += time.perf_counter() - begin
+        self._number += 1
+        known = self.city.temperature()["at_us"].max()
+        seen = pl.col("at_us").is_between(known if known is not None else -1, self.now_us, closed="right")
+        self.city.keep_temperature(self.world.observed_weather.filter(seen))
+
+
+def demo(
+    store: Annotated[Path | None, typer.Option(help="Folder to keep the town in; a temporary one when absent.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="No browser: replay, compare with the truth, and end.")] = False,
+    days: Annotated[int, typer.Option(help="Days to replay.", min=2, max=365)] = _REPLAY_DAYS,
+    seed: Annotated[int, typer.Option(help="Another number makes other leaks.", min=0)] = 1,
+    pace: Annotated[float, typer.Option(help="Seconds that an hour of the town takes, live.", min=0.05)] = 2.0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65_535)] = 8080,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    form: Annotated[
+        Format, typer.Option("--format", help="How --once writes its result: table or json.")
+    ] = Format.TABLE,
+) -> None:
+    """See a town's gas meters being read, checked, stored and watched, with leaks found while you look.
+
+    The town is the gas network of Schutterwald with 1,506 houses. Four of them carry meters that were really measured;
+    the others are modelled from standard load profiles on real weather. Leaks, faults and radio loss are planted, and
+    the truth is known, so --once can say how good the detection was.
+    """
+    kept = store or Path(tempfile.mkdtemp(prefix="citygate-demo-")) / "town"
+    try:
+        if once:
+            _replay_once(kept, days, seed, form)
+        else:
+            _run_live(kept, (days, seed), pace, (host, port), open_browser=browser)
+    finally:
+        if store is None:
+            shutil.rmtree(kept.parent, ignore_errors=True)
+
+
+def settle_town(path: Path, days: int, seed: int, chunk_rows: int) -> Town:
+    """Make the store of a town whose first reading is still to come."""
+    city = City.create(path, name="Schutterwald (demo)", clock=CityClock())
+    start_us = city.clock.parse(_MONTH)
+    world = town.build(town.TownPlan(start_us, days, seed, clock=city.clock, chunk_rows=chunk_rows))
+    city.register(world.meters)
+    network = schutterwald()
+    city.keep_geometry([*pipes(network.pipes), *zones(network.zones)])
+    return Town(city, world, start_us)
+
+
+def _replay_once(path: Path, days: int, seed: int, form: Format) -> None:
+    begin = time.perf_counter()
+    place = settle_town(path, days, seed, 36_000)
+    rounds = Rounds(place.city, lambda: place.now_us)
+    for frame in metering.readings(place.world):
+        place.take(frame)
+        rounds.look()
+    rounds.once()
+    alarms = rounds.alarms()
+    if alarms is None:
+        raise typer.BadParameter("no readings came in so short a time", param_hint="--days")
+    meters = len(place.world.meters)
+    result = score(alarms, place.world.truth, meters * days)
+    report = _report(place, alarms, result, time.perf_counter() - begin)
+    if form is Format.TABLE:
+        _tell(report, result)
+    else:
+        sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _report(place: Town, alarms: pl.DataFrame, result: Score, seconds: float) -> dict[str, Any]:
+    natures = place.world.meters["nature"].value_counts()
+    return {
+        "meters": dict(natures.sort("nature").iter_rows()),
+        "counts": place.count.as_dict(),
+        "alarms": len(alarms),
+        "scores": {
+            "precision": result.precision,
+            "false_alarms_per_1000_meter_days": result.false_per_1000_meter_days,
+            "meter_days": result.meter_days,
+            "by_size": result.by_size.to_dicts(),
+            "by_alarm": result.by_alarm.to_dicts(),
+        },
+        "readings_per_second": round(place.count.read / place.intake_s),
+        "seconds": round(seconds, 1),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024),
+    }
+
+
+def _tell(report: dict[str, Any], result: Score) -> None:
+    scores = report["scores"]
+    typer.echo(
+        f"{report['counts']['read']:,} readings of {sum(report['meters'].values()):,} meters: {report['counts']}"
+    )
+    typer.echo(
+        f"{report['alarms']} alarms; precision {scores['precision']}; "
+        f"{scores['false_alarms_per_1000_meter_days']:.2f} false alarms per 1,000 meter-days"
+    )
+    write_table(result.by_size, Format.TABLE)
+    write_table(result.by_alarm, Format.TABLE)
+    typer.echo(
+        f"{report['readings_per_second']:,} readings/s in; {report['seconds']} s; "
+        f"{report['peak_memory_mib']} MiB at most"
+    )
+
+
+def _run_live(path: Path, plan: tuple[int, int], pace: float, address: tuple[str, int], *, open_browser: bool) -> None:
+    days, seed = plan
+    place = settle_town(path, days + _LIVE_DAYS, seed, 1)
+    rounds = Rounds(place.city, lambda: place.now_us)
+    stop = threading.Event()
+    server = SiteServer(site(place.city, now_us=lambda: place.now_us), *address)
+    work = [
+        threading.Thread(target=_feed, args=(place, place.now_us + days * 24 * US_PER_HOUR, pace, stop), daemon=True),
+        threading.Thread(target=rounds.run, args=(stop, 1.0), daemon=True),
+    ]
+    url = f"http://{address[0]}:{address[1]}/"
+    typer.echo(f"citygate: the town is at {url}; {days} days pass fast, then an hour every {pace:g} s. Ctrl-C stops.")
+    for thread in work:
+        thread.start()
+    if open_browser:
+        threading.Timer(1.5, webbrowser.open, [url]).start()
+    try:
+        server.run()
+    finally:
+        stop.set()
+        for thread in work:
+            thread.join(30)
+
+
+def _feed(place: Town, live_us: int, pace: float, stop: threading.Event) -> None:
+    """Let the town's readings arrive: six hours at a time until the replay is over, then hour by hour at a pace."""
+    waiting: list[pl.DataFrame] = []
+    for frame in metering.readings(place.world):
+        waiting.append(frame)
+        at_us = int(frame["received_us"].max())  # type: ignore[arg-type]
+        if at_us < live_us and len(waiting) < 6:  # noqa: PLR2004 - six hours
+            continue
+        place.take(pl.concat(waiting))
+        waiting.clear()
+        if stop.wait(0.05 if at_us < live_us else pace):
+            return
