@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import polars as pl
 import typer
 
+from citygate.cli.calibrate import calibrate
+from citygate.cli.held import held_in_files, held_in_store
 from citygate.detection.alarm import COLUMNS
-from citygate.detection.meters import Meters
-from citygate.errors import CitygateError
-from citygate.fleet.registry import Registry
 from citygate.flow.watch import Watch, default_panel, panel_of
 from citygate.quantity.clock import CityClock
 from citygate.report.table import Format, write_table
+from citygate.store.cases import CaseStore
+from citygate.store.city import City
 
 if TYPE_CHECKING:
+    from citygate.cli.held import Held
     from citygate.detection.panel import Panel
-    from citygate.flow.watch import Scan
-
-
-class UnreadablePathError(CitygateError):
-    """A file cannot be used for detection."""
-
-    code = "unreadable_path"
-
-    def __init__(self, path: Path, why: str) -> None:
-        self.path = path
-        super().__init__(f"{path}: {why}")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
     app.command()(detect)
+    app.command()(calibrate)
 
 
 def detect(
@@ -47,24 +39,32 @@ def detect(
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of a store, instead of files.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How the alarms are written.")] = Format.TABLE,
-    from_: Annotated[str | None, typer.Option("--from", help="Watch from this time on (store only).")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Watch up to this time (store only).")] = None,
-    panel: Annotated[
-        Path | None, typer.Option(help="TOML file of detectors and thresholds instead of the shipped ones.")
+    from_: Annotated[str | None, typer.Option("--from", help="Watch from this time on.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Watch up to this time.")] = None,
+    panel: Annotated[Path | None, typer.Option(help="TOML file of detectors instead of the shipped one.")] = None,
+    meters: Annotated[
+        Path | None, typer.Option(help="File of facts of the meters (zone, role, ...), for files.")
     ] = None,
+    weather: Annotated[Path | None, typer.Option(help="File with at_us and temperature_mk, for files.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone of the city, for files.")] = "Europe/Berlin",
-    out: Annotated[Path | None, typer.Option(help="File to write; standard output when absent.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write instead of standard output.")
+    ] = None,
 ) -> None:
-    """Find leaks, stuck registers, low pressure and losses of zones. Finding alarms is the job: exit code 0."""
+    """Find leaks, stuck registers, low pressure and losses of zones.
+
+    Finding alarms is the job: the exit code is 0 with and without them. With a store and without --from, --to and
+    --panel, the alarms also become its cases (`citygate cases`).
+    """
     if bool(paths) == bool(store):
         raise typer.BadParameter("give either files or --store")
     detectors = default_panel() if panel is None else panel_of(panel)
-    if store is not None:
-        alarms, clock = _of_store(store, detectors, from_, to)
-    else:
-        clock = CityClock(zone)
-        alarms = _of_paths(paths or [], detectors, clock)
-    write_table(readable(alarms, clock, form), form, out)
+    city = City.open(store) if store else None
+    held = held_in_store(city) if city else held_in_files(paths or [], CityClock(zone), meters, weather)
+    alarms = _replay(detectors, held, from_, to)
+    if city and not (from_ or to or panel):
+        CaseStore.of(city).keep(alarms, time.time_ns() // 1_000)
+    write_table(readable(alarms, held.clock, form), form, out)
 
 
 def readable(alarms: pl.DataFrame, clock: CityClock, form: Format) -> pl.DataFrame:
@@ -116,87 +116,11 @@ def _readable_evidence(text: str, clock: CityClock) -> dict[str, object]:
     return {**said, "readings": readings}
 
 
-def _of_store(path: Path, panel: Panel, from_: str | None, to: str | None) -> tuple[pl.DataFrame, CityClock]:
-    from citygate.store.city import City  # noqa: PLC0415 - a store is opened only when one is asked for
-
-    city = City.open(path)
-    span_us = city.readings.span_us()
-    if span_us is None:
-        return pl.DataFrame(schema=COLUMNS), city.clock
-    start_us = max(span_us[0] - 1, city.clock.parse(from_)) if from_ else span_us[0] - 1
-    until_us = min(span_us[1], city.clock.parse(to)) if to else span_us[1]
-    return _replay(panel, city.clock, city.readings.scan, city.registry(), (start_us, until_us)), city.clock
-
-
-def _of_paths(paths: list[Path], panel: Panel, clock: CityClock) -> pl.DataFrame:
-    frame = pl.concat([_read(path) for path in paths], how="diagonal").sort("meter", "at_us", maintain_order=True)
-    if len(frame) == 0:
+def _replay(panel: Panel, held: Held, from_: str | None, to: str | None) -> pl.DataFrame:
+    if held.span_us is None:
         return pl.DataFrame(schema=COLUMNS)
-    # Nobody said what one pulse is: all of a register's steps are multiples of it.
-    steps = frame.select("meter", pl.col("index_l").diff().over("meter").alias("step")).filter(pl.col("step") > 0)
-    pulses = steps.group_by("meter").agg(
-        pl.col("step").map_batches(_common_divisor, return_dtype=pl.Int64, returns_scalar=True).alias("pulse_l")
-    )
-    listed = frame.select(pl.col("meter").unique(maintain_order=True)).join(
-        pulses, on="meter", how="left", maintain_order="left"
-    )
-    registry = Registry.of(listed)
-    rows = frame.join(registry.rows.select("meter", "code"), on="meter", how="left", maintain_order="left").drop(
-        "meter"
-    )
-    held = rows.rename({"code": "meter"}).unique(["meter", "at_us"], keep="last", maintain_order=True)
-
-    def scan(meters: list[int] | None, start_us: int, end_us: int) -> pl.DataFrame:
-        kept = held.filter(pl.col("at_us").is_between(start_us, end_us, closed="left"))
-        return kept if meters is None else kept.filter(pl.col("meter").is_in(meters))
-
-    span_us = int(held["at_us"].min()) - 1, int(held["at_us"].max())  # type: ignore[arg-type]
-    return _replay(panel, clock, scan, registry, span_us)  # type: ignore[arg-type]  # a list is a sequence
-
-
-def _replay(panel: Panel, clock: CityClock, scan: Scan, registry: Registry, span_us: tuple[int, int]) -> pl.DataFrame:
-    watch = Watch(panel, clock, scan)
-    meters = Meters.of(registry)
-    return watch.advance(watch.begin(meters, span_us[0]), span_us[1], meters).alarms()
-
-
-def _common_divisor(steps: pl.Series) -> int:
-    return int(np.gcd.reduce(steps.to_numpy()))
-
-
-def _read(path: Path) -> pl.DataFrame:
-    try:
-        frame = (
-            pl.read_parquet(path)
-            if path.suffix == ".parquet"
-            else pl.read_csv(path, schema_overrides={"meter": pl.String, "time": pl.String})
-        )
-    except (OSError, pl.exceptions.PolarsError) as cause:
-        raise UnreadablePathError(path, f"not a readable file: {cause}") from cause
-    if (
-        "meter" not in frame.columns
-        or not {"at_us", "time"} & set(frame.columns)
-        or not {"index_l", "pressure_pa"} & set(frame.columns)
-    ):
-        raise UnreadablePathError(
-            path,
-            "needs the columns meter, time (or at_us) and index_l (or pressure_pa); or ingest it with a mapping",
-        )
-    values = [pl.col(name) if name in frame.columns else pl.lit(None) for name in ("index_l", "pressure_pa")]
-    try:
-        at_us = pl.col("at_us") if "at_us" in frame.columns else _instant(frame.schema["time"])
-        named = zip(
-            ("meter", "at_us", "index_l", "pressure_pa"), (pl.col("meter").cast(pl.String), at_us, *values), strict=True
-        )
-        kept = frame.select(column.alias(name) for name, column in named).with_columns(
-            pl.col("at_us", "index_l", "pressure_pa").cast(pl.Int64)
-        )
-    except pl.exceptions.PolarsError as cause:
-        raise UnreadablePathError(path, f"times need an offset, registers whole litres: {cause}") from cause
-    return kept.filter(pl.col("meter").is_not_null() & pl.col("at_us").is_not_null())
-
-
-def _instant(kind: pl.DataType) -> pl.Expr:
-    if isinstance(kind, pl.Datetime):
-        return pl.col("time").dt.convert_time_zone("UTC").dt.epoch("us")
-    return pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC").dt.epoch("us")
+    start_us = max(held.span_us[0] - 1, held.clock.parse(from_)) if from_ else held.span_us[0] - 1
+    until_us = min(held.span_us[1], held.clock.parse(to)) if to else held.span_us[1]
+    watch = Watch(panel, held.clock, held.scan, held.weather)
+    begun = watch.begin(held.meters, start_us)
+    return watch.advance(begun, max(until_us, begun.until_us), held.meters).alarms()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from citygate.fleet.registry import Registry
 
 Whole = npt.NDArray[np.int64]
+
+#: Steps of a register that must agree before they say what a pulse is.
+STEP_COUNT_MIN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +77,22 @@ class Meters:
     def count(self) -> int:
         """Number of meters."""
         return len(self.names)
+
+    def with_pulses(self, rows: pl.DataFrame) -> Meters:
+        """Return the facts with pulses as large as the registers show: every step is a multiple of the pulse.
+
+        Args:
+            rows: ``meter`` (code) and ``index_l``, sorted by meter and time.
+        """
+        kept = rows.filter(pl.col("index_l").is_not_null())
+        code = kept["meter"].to_numpy()
+        step_l = np.abs(np.diff(kept["index_l"].to_numpy()))
+        where = np.flatnonzero((np.diff(code) == 0) & (step_l > 0))
+        if len(where) == 0:
+            return self
+        seen, starts, counts = np.unique(code[where], return_index=True, return_counts=True)
+        common_l = np.gcd.reduceat(step_l[where], starts)
+        sure = counts >= STEP_COUNT_MIN  # fewer steps share a divisor by chance
+        pulse_l = self.pulse_l.copy()
+        pulse_l[seen[sure]] = np.maximum(pulse_l[seen[sure]], common_l[sure])
+        return replace(self, pulse_l=pulse_l)
