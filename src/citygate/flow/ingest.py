@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import sqlalchemy as sa
 
-from citygate.link.files import read_chunks
+from citygate.link.files import cut_of_files, read_chunks
 from citygate.reading.assemble import assemble, require_columns, unpivot
 from citygate.reading.flaw import with_raw
 from citygate.reading.mapping import ROW, Mapping, plain_mapping
@@ -226,7 +226,8 @@ class Intake:
             head = file.read(_FINGERPRINT_BYTES)
             file.seek(max(0, size - _FINGERPRINT_BYTES))
             tail = file.read(_FINGERPRINT_BYTES)
-        told = f"{path.suffix}\0{size}\0{self.mapping.text}\0{self.strangers}\0".encode()
+        # How the file is cut belongs to it: a chunk has a number only under the same cut.
+        told = f"{path.suffix}\0{size}\0{self.mapping.text}\0{self.strangers}\0{cut_of_files()}\0".encode()
         return hashlib.blake2b(told + head + tail, digest_size=16).hexdigest()
 
 

@@ -80,6 +80,11 @@ def kind_of(path: Path) -> FileKind:
     return kind
 
 
+def cut_of_files() -> str:
+    """Return what decides where files are cut into chunks; chunk numbers mean the same only while it is the same."""
+    return f"1/{ROWS_PER_CHUNK}/{BYTES_PER_CHUNK}/{NDJSON_BYTES_PER_CHUNK}"
+
+
 def read_chunks(path: Path, style: FileStyle, skip: int = 0) -> Iterator[Chunk]:
     """Yield the rows of a file in chunks; the same file gives the same chunks each time.
 
@@ -129,7 +134,7 @@ def _blocks(path: Path, style: FileStyle, block_bytes: int) -> Iterator[bytes | 
                     yield rest
                 yield Unread(0, "file_broken", f"the file breaks off here: {cause}", b"")
                 return
-            last = not block
+            last = len(block) < block_bytes
             if decoder is not None:
                 block = decoder.decode(block, final=last).encode()
             rest += block
@@ -248,7 +253,7 @@ def _parquet(path: Path, skip: int) -> Iterator[Chunk]:
 def _arrow(path: Path, skip: int) -> Iterator[Chunk]:
     number, row = 0, 1
     try:
-        with pa.memory_map(str(path)) as source:
+        with pa.OSFile(str(path)) as source:
             table = read_arrow(source)
             while row <= table.num_rows:
                 piece = table.slice(row - 1, ROWS_PER_CHUNK)
@@ -267,9 +272,12 @@ def read_arrow(source: pa.NativeFile) -> pa.Table:
     """
     try:
         table = pa.ipc.open_file(source).read_all()
-    except pa.ArrowInvalid:
+    except (pa.ArrowException, OSError):
         source.seek(0)
-        table = pa.ipc.open_stream(source).read_all()
+        try:
+            table = pa.ipc.open_stream(source).read_all()
+        except OSError as cause:
+            raise pa.ArrowInvalid(str(cause)) from cause
     table.validate(full=True)
     return table
 

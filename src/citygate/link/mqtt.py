@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import ssl
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from citygate.link.http import ARROW, BODY_BYTES_MAX, BodyTooLargeError, BodyUnr
 from citygate.link.json_rows import to_frame
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from paho.mqtt.properties import Properties
@@ -140,10 +140,14 @@ class MqttListener:
 
     Args:
         settings: How to reach the broker.
+
+    Attributes:
+        subscribed: Set when the broker has confirmed the subscription.
     """
 
     def __init__(self, settings: MqttSettings) -> None:
         self.settings = settings
+        self.subscribed = threading.Event()
         self._arrived: queue.Queue[paho.MQTTMessage] = queue.Queue(maxsize=4 * _MESSAGES_MAX)
         self._refused = ""
         self._client = paho.Client(
@@ -157,6 +161,7 @@ class MqttListener:
                 context.load_cert_chain(settings.cert_file, settings.key_file or None)
             self._client.tls_set_context(context)
         self._client.on_connect = self._subscribe
+        self._client.on_subscribe = lambda *_: self.subscribed.set()
         self._client.on_message = self._hold
 
     def listen(self, take: Callable[[Chunk], object], stop: threading.Event) -> None:

@@ -55,7 +55,7 @@ def _text_format(text: pl.Series) -> tuple[str, str] | None:
 
 
 def skips_nothing(column: pl.Series, form: str, zone: str) -> bool:
-    """Return whether times without an offset hold the hour that the clock of a zone skips in spring: they are not local."""
+    """Return whether times hold the hour that the clock of a zone skips in spring: then they are not local."""
     _, flaws = to_us(column, TimeColumn(column.name, format=form, zone=zone), column.name)
     return any(flaw.code == "time_nonexistent" for flaw in flaws)
 

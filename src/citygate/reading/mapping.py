@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import tomllib
 from dataclasses import dataclass, field, fields
@@ -277,8 +278,9 @@ def _file(table: Table[str, Any]) -> FileStyle:
     if len(style.delimiter) > 1 or len(style.thousands) > 1:
         raise MappingError("file.delimiter and file.thousands are single characters")
     try:
-        b"".decode(style.encoding)
-    except LookupError as cause:
+        "a".encode(style.encoding)
+        codecs.getincrementaldecoder(style.encoding)
+    except (LookupError, ValueError) as cause:
         raise MappingError(f"file.encoding is '{style.encoding}', which is not a known encoding") from cause
     return style
 

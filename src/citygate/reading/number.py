@@ -25,7 +25,7 @@ _SMALL = 10**7
 _NEAR_L = 1e-6
 _WHOLE_FLOAT = 2.0**53
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
-_UNIT = r"[A-Za-z°³%/()][\w°³/^() ]*"
+_UNIT = r"[A-Za-z°%][A-Za-z°^*/() ]*[23³²]?(?:/[A-Za-z]+)?(?:\([ag]\))?"
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class Quarantine:
             .order_by(table.code)
         )
         with self.records.connect() as connection:
-            return {code: int(count) for code, count in connection.execute(query).tuples()}
+            return {code: int(count) for code, count in connection.execute(query)}
 
     def rows(
         self, code: str | None = None, after: int = 0, limit: int = 1_000, source: str | None = None
