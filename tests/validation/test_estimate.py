@@ -101,6 +101,13 @@ def test_without_weather_no_day_is_colder():
     assert set(filled["volume_l"]) == {100}
 
 
+def test_many_gaps_are_numbered_through():
+    at = 30 * DAY * HOUR_US
+    cases = gaps(*((at, at + 24 * HOUR_US, volume_l) for volume_l in range(6_000)))
+    totals = estimate(cases, known()).group_by("gap").agg(pl.col("volume_l").sum()).sort("gap")
+    assert totals.rows() == [(volume_l, volume_l) for volume_l in range(6_000)]
+
+
 def test_no_gap_no_hour():
     assert len(estimate(gaps((0, HOUR_US, 1)).clear(), known())) == 0
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from citygate.validation.profile import Floats, Whole, effective_temperature_c, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CHUNK_GAPS = 2_000
+#: Hours of gaps, and around them, that are held at once.
+_HOURS_AT_ONCE = 1_000_000
 _ZERO_MK = 273_150
 _SATURDAY = 5
 #: The day for which the customer value of a standard load profile is 1.
@@ -98,9 +100,12 @@ def estimate(gaps: pl.DataFrame, known: Known, ladder: Ladder | None = None) -> 
         standard deviation that the method showed on measured homes).
     """
     limits = standard_ladder() if ladder is None else ladder
+    hours = (gaps["to_us"] - gaps["from_us"]).to_numpy() // US_PER_HOUR + 2 * limits.reference_hours + 2
+    chunk = np.cumsum(hours) // _HOURS_AT_ONCE
+    opening = [0, *(np.flatnonzero(np.diff(chunk)) + 1).tolist(), len(gaps)]
     parts = [
-        _estimate_chunk(gaps.slice(start, _CHUNK_GAPS), known, limits).with_columns(pl.col("gap") + start)
-        for start in range(0, max(len(gaps), 1), _CHUNK_GAPS)
+        _estimate_chunk(gaps[start:end], known, limits).with_columns(pl.col("gap") + start)
+        for start, end in pairwise(opening)
     ]
     return pl.concat(parts)
 
