@@ -266,7 +266,7 @@ def test_kill_at_any_moment_loses_nothing_and_counts_nothing_twice(tmp_path, kil
         print(0, flush=True)
         count = intake.ingest(Path({str(path)!r}), lambda count: print(count.read, flush=True))
     """)
-    luck = random.Random(7)
+    luck = random.Random(7)  # noqa: S311 - moments, not secrets
     acknowledged = 0
     for _ in range(kills):
         child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)

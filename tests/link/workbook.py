@@ -37,11 +37,19 @@ def write_workbook(path: Path, rows: list[list[str | float | None]]) -> None:
         lines.append(f'<row r="{number}">{"".join(cells)}</row>')
     parts = {
         "[Content_Types].xml": _TYPES,
-        "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}"><Relationship Id="r1" Type="{_LINKS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_LINKS}"><sheets><sheet name="Zähler" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}"><Relationship Id="r1" Type="{_LINKS}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "_rels/.rels": _relation("officeDocument", "xl/workbook.xml"),
+        "xl/workbook.xml": (
+            f'<workbook xmlns="{_MAIN}" xmlns:r="{_LINKS}"><sheets><sheet name="Zähler" sheetId="1" r:id="r1"/>'
+            "</sheets></workbook>"
+        ),
+        "xl/_rels/workbook.xml.rels": _relation("worksheet", "worksheets/sheet1.xml"),
         "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{_MAIN}"><sheetData>{"".join(lines)}</sheetData></worksheet>',
     }
     with zipfile.ZipFile(path, "w") as file:
         for name, text in parts.items():
             file.writestr(name, '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>' + text)
+
+
+def _relation(kind: str, target: str) -> str:
+    entry = f'<Relationship Id="r1" Type="{_LINKS}/{kind}" Target="{target}"/>'
+    return f'<Relationships xmlns="{_PACKAGE}">{entry}</Relationships>'

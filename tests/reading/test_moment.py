@@ -1,3 +1,4 @@
+# ruff: noqa: DTZ001 - naive times are what is tested
 """Times become instants, or are refused by name."""
 
 from __future__ import annotations

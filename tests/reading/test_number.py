@@ -52,7 +52,7 @@ def test_amounts_round_half_away_from_zero(energy_kwh):
 def test_binary_floats_in_litres_are_refused_and_the_fix_is_named():
     entry = UNITS["l"]
     column, flaws = to_whole(
-        pl.Series([1.0, None]), Target("index_l", entry, entry.factor, entry.offset, True), FileStyle()
+        pl.Series([1.0, None]), Target("index_l", entry, entry.factor, entry.offset, exact=True), FileStyle()
     )
     assert column.to_list() == [None, None]
     assert flaws[0].mask.to_list() == [True, False]

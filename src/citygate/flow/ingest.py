@@ -19,7 +19,7 @@ from citygate.reading.flaw import with_raw
 from citygate.reading.mapping import ROW, Mapping, plain_mapping
 from citygate.store.manifest import commits_table
 from citygate.store.quarantine import Held, Progress, hold, note_progress
-from citygate.store.records import StoreUnavailableError, meters_table
+from citygate.store.records import StoreUnavailableError
 from citygate.store.segments import DiskFullError
 from citygate.validation.admit import Limits, admit
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from citygate.fleet.registry import Registry
     from citygate.link.chunk import Chunk
     from citygate.reading.batch import ReadingBatch, ValidatedBatch
     from citygate.store.city import City
@@ -112,7 +111,6 @@ class Intake:
         self.mapping = mapping or plain_mapping()
         self.limits = limits or Limits()
         self.strangers = strangers
-        self._registry: Registry = city.registry()
 
     def take(self, chunk: Chunk, also: Callable[[sa.Connection, IngestCount], None] | None = None) -> IngestCount:
         """Store a chunk and put the rest of its rows into quarantine, in one transaction; durable on return.
@@ -181,18 +179,6 @@ class Intake:
             note_progress(connection, file, Progress(chunks, total.as_dict(), finished=True))
         return total
 
-    def registry(self) -> Registry:
-        """Return the known meters; read again when their number has changed."""
-        with self.city.records.connect() as connection:
-            rows = connection.scalar(sa.select(sa.func.count()).select_from(meters_table))
-        if rows != self._registry.rows.height:
-            self._registry = self.city.registry()
-        return self._registry
-
-    def reload(self) -> None:
-        """Read the meters again; to be called when they were changed."""
-        self._registry = self.city.registry()
-
     def _sort_out(self, chunk: Chunk, now_us: int) -> tuple[ValidatedBatch, pl.DataFrame, int]:
         """Return the valid rows, the refused ones with what they said, and how many meters were registered."""
         frame, mapping = unpivot(chunk.frame, self.mapping)
@@ -201,13 +187,13 @@ class Intake:
         frame = frame.with_columns(pl.int_range(pl.len(), dtype=pl.Int64()).alias(ROW))
         batch, unfit = assemble(frame, mapping)
         registered = self._welcome(batch) if self.strangers is Strangers.REGISTER else 0
-        valid, refused = admit(batch, self.registry(), now_us, self.limits)
+        valid, refused = admit(batch, self.city.registry(), now_us, self.limits)
         refused = pl.concat([unfit, with_raw(refused, frame, ROW)])
         return valid, refused.with_columns(lines.gather(refused["row"]).alias("row")), registered
 
     def _welcome(self, batch: ReadingBatch) -> int:
         """Register the meters that nobody knows, in the order they come, and return how many."""
-        known = self.registry().rows.select("meter")
+        known = self.city.registry().rows.select("meter")
         fresh = (
             batch.rows.select("meter")
             .unique(maintain_order=True)
@@ -216,7 +202,7 @@ class Intake:
         if fresh.is_empty():
             return 0
         with translated():
-            self._registry = self.city.register(fresh)
+            self.city.register(fresh)
         return fresh.height
 
     def _fingerprint(self, path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _RECORDS = "records.db"
+#: Setting that changes whenever the meters do.
+_REGISTRY_VERSION = "registry_version"
 
 
 class NoCityError(CitygateError):
@@ -65,6 +68,7 @@ class City:
         if not (path / _RECORDS).is_file():
             raise NoCityError(path)
         self.path = path
+        self._registry: tuple[str | None, Registry] | None = None
         self.records = open_records(path / _RECORDS)
         self.name: str = self._setting("name")
         self.clock = CityClock(self._setting("zone"), self._setting("gas_day_hour"))
@@ -138,13 +142,20 @@ class City:
         self.records.dispose()
 
     def registry(self) -> Registry:
-        """Return every meter that the city knows."""
+        """Return every meter that the city knows; read again only when somebody registered meters."""
+        # The version is read before the meters: a change in between costs a second reading, never a stale answer.
+        version = self._setting(_REGISTRY_VERSION)
+        kept = self._registry
+        if kept is not None and kept[0] == version:
+            return kept[1]
         query = sa.select(*(meters_table.c[name] for name in Registry.columns)).order_by(
             meters_table.c.code, meters_table.c.valid_from_us
         )
         with self.records.connect() as connection:
             rows = connection.execute(query).all()
-        return Registry(pl.DataFrame([tuple(row) for row in rows], schema=Registry.columns, orient="row"))
+        registry = Registry(pl.DataFrame([tuple(row) for row in rows], schema=Registry.columns, orient="row"))
+        self._registry = (version, registry)
+        return registry
 
     def register(self, meters: pl.DataFrame) -> Registry:
         """Add meters, or replace what is known of them, and return the new registry.
@@ -172,6 +183,9 @@ class City:
                     )
                 if len(listed):
                     connection.execute(meters_table.insert(), listed.to_dicts())
+                connection.execute(settings_table.delete().where(settings_table.c.key == _REGISTRY_VERSION))
+                version = {"key": _REGISTRY_VERSION, "value": json.dumps(uuid.uuid4().hex)}
+                connection.execute(settings_table.insert().values(**version))
             if replaced:
                 self.rollups.mark_meters(replaced)
             return self.registry()
