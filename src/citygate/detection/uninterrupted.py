@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UninterruptedFlow:
-    """A flow that did not fall below ``lowest_lph`` for ``alarm`` days.
+    """A flow that did not fall below ``lowest_lph`` for ``alarm`` days, and whose daily lowest hardly changed.
 
-    Japanese microcomputer meters warn after 30 days of flow without a pause (JP 2002-156304 A). A pilot flame of 10 to
-    20 litre/h would raise that on every old boiler, so the flow must exceed what a pilot takes; a leak as small as a
-    pilot that was always there cannot be told from one by any register.
+    Japanese microcomputer meters warn after 30 days of flow without a pause (JP 2002-156304 A). Two things keep that
+    from crying wolf. A pilot flame of 10 to 20 litre/h never pauses, so the flow must exceed what a pilot takes; a leak as
+    small as a pilot that was always there cannot be told from one by any register. And in winter a heating may never
+    pause; but its lowest flow follows the weather, where that of a leak stays.
 
     Args:
         alarm: Mild days without a pause [d].
         lowest_lph: Flow that counts as a pause when it is not reached [litre/h].
-        mild_class: Only gas days of this class of warmth or above count, since below it heating may never pause; days
-            whose weather is not known (class 0) count too. 11 is 9 °C and above.
+        steady_ratio: Highest over lowest daily lowest flow that is called steady [1]; above it the count starts again.
+        mild_class: Only times of this class of warmth or above count (11 is 9 °C and above), and all times where no
+            weather is known (class 0).
         span_max_us: A longer span between readings starts the count again [µs].
     """
 
@@ -39,12 +41,16 @@ class UninterruptedFlow:
         **GAP_FIELDS,
         "since_us": Field(np.int64, 0),
         "mild_us": Field(np.int64, 0),
+        "day": Field(np.int64, 0),
+        "day_lowest_lph": Field(np.float32, 0),
         "lowest_lph": Field(np.float32, 0),
+        "highest_lph": Field(np.float32, 0),
         "alarmed": Field(np.bool_, 0),
     }
 
     alarm: float = 30.0
     lowest_lph: float = 25.0
+    steady_ratio: float = 1.5
     mild_class: int = 11
     span_max_us: int = 4 * HOUR_US
 
@@ -52,17 +58,22 @@ class UninterruptedFlow:
         """Add one reading."""
         usable = (now.span_us > 0) & (now.span_us <= self.span_max_us)
         flow, gap_us = flow_lph(state, now, usable)
+        closes = now.day != state["day"]
+        highest = np.where(closes, np.maximum(state["highest_lph"], state["day_lowest_lph"]), state["highest_lph"])
+        lowest = np.minimum(state["lowest_lph"], flow)
         pauses = ~usable | (flow < self.lowest_lph)
-        since_us = np.where(pauses, now.at_us, state["since_us"])
+        restarts = pauses | (highest > self.steady_ratio * lowest)
         mild = (now.warmth == 0) | (now.warmth >= self.mild_class)
-        mild_us = np.where(pauses, 0, state["mild_us"] + np.where(mild, now.span_us, 0))
-        rises = ~pauses & ~state["alarmed"] & (mild_us > self.alarm * 24 * HOUR_US)
-        starts = pauses | (state["since_us"] == now.at_us - now.span_us)
+        mild_us = np.where(restarts, 0, state["mild_us"] + np.where(mild, now.span_us, 0))
+        rises = ~state["alarmed"] & (mild_us > self.alarm * 24 * HOUR_US)
         return {
             "gap_us": gap_us,
-            "since_us": since_us,
+            "since_us": np.where(restarts, now.at_us, state["since_us"]),
             "mild_us": mild_us,
-            "lowest_lph": np.where(starts, flow, np.minimum(state["lowest_lph"], flow)),
+            "day": now.day,
+            "day_lowest_lph": np.where(closes | restarts, flow, np.minimum(state["day_lowest_lph"], flow)),
+            "lowest_lph": np.where(restarts, flow, lowest),
+            "highest_lph": np.where(restarts, 0.0, highest),
             "alarmed": (state["alarmed"] | rises) & ~pauses,
         }, rises
 
