@@ -73,7 +73,10 @@ def test_files_say_the_same_as_json(client):
     table = client.get("/v1/totals", params={**asked, "format": "csv"})
     assert table.headers["content-disposition"] == 'attachment; filename="totals-gas-day-zone.csv"'
     assert pl.read_csv(table.content).to_dicts() == rows
-    assert pl.read_parquet(io.BytesIO(client.get("/v1/totals", params={**asked, "format": "parquet"}).content)).to_dicts() == rows
+    assert (
+        pl.read_parquet(io.BytesIO(client.get("/v1/totals", params={**asked, "format": "parquet"}).content)).to_dicts()
+        == rows
+    )
 
 
 def test_zones_add_up_to_the_city(client):

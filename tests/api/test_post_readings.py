@@ -66,7 +66,9 @@ def test_any_bytes_get_an_answer(client, body, media):
     assert answer.status_code in {200, 400, 413, 415}
     if answer.status_code == 200:
         found = answer.json()
-        parts = found["stored"] + found["duplicate"] + found["revised"] + sum(found["refused"].values()) + found["unread"]
+        parts = (
+            found["stored"] + found["duplicate"] + found["revised"] + sum(found["refused"].values()) + found["unread"]
+        )
         assert found["read"] == parts
 
 

@@ -54,7 +54,10 @@ def page(browser, base):
     found.problems = []
     found.on("pageerror", lambda error: found.problems.append(str(error)))
     found.on("console", lambda said: found.problems.append(said.text) if said.type == "error" else None)
-    found.on("request", lambda asked: None if asked.url.startswith((base, "blob:", "data:")) else found.problems.append(asked.url))
+    found.on(
+        "request",
+        lambda asked: None if asked.url.startswith((base, "blob:", "data:")) else found.problems.append(asked.url),
+    )
     yield found
     context.close()
     assert not found.problems

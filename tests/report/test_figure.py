@@ -31,7 +31,9 @@ def hours(count: int, start: str = "2026-01-10") -> pl.DataFrame:
 FIGURES = {
     "consumption": lambda theme: figure.consumption(hours(8), theme, modelled=False, title="volume [l]"),
     "modelled": lambda theme: figure.consumption(hours(8), theme, modelled=True, title="volume [l]"),
-    "line": lambda theme: figure.line(hours(8), theme, column="volume_l", title="register [l]", modelled=True, step=True),
+    "line": lambda theme: figure.line(
+        hours(8), theme, column="volume_l", title="register [l]", modelled=True, step=True
+    ),
     "totals": lambda theme: figure.totals(
         hours(4).with_columns(pl.lit("north").alias("group"), pl.col("volume_l").alias("volume_m3")), theme, ["north"]
     ),

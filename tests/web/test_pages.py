@@ -28,7 +28,9 @@ def headline(html: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", "", re.search(r"<h1>(.*?)</h1>", html, re.DOTALL)[1]).split())
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/meters/A-2", "/meters/B%20%2F%202", "/meters/A-1?from=2026-02-01&to=2026-02-03"])
+@pytest.mark.parametrize(
+    "path", [*PAGES, "/meters/A-2", "/meters/B%20%2F%202", "/meters/A-1?from=2026-02-01&to=2026-02-03"]
+)
 def test_pages_are_whole_light_and_free_of_inline_code(client, path):
     answer = client.get(path)
     assert answer.status_code == 200, answer.text
@@ -77,13 +79,23 @@ def test_names_from_the_field_cannot_inject_markup(client, city):
     assert "&lt;img" in html
 
 
-@pytest.mark.parametrize("path", ["/assets/../site.py", "/assets/%2e%2e/site.py", "/assets/..%2fsite.py", "/assets//etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["/assets/../site.py", "/assets/%2e%2e/site.py", "/assets/..%2fsite.py", "/assets//etc/passwd"]
+)
 def test_assets_stay_in_their_folder(client, path):
     assert client.get(path).status_code == 404
 
 
 def test_assets_and_chart_library_are_served_by_ourselves(client):
-    for path in ["site.css", "site.js", "chart.js", "town.js", "icon.svg", "vendor/maplibre/maplibre-gl.mjs", "vendor/maplibre/LICENSE.txt"]:
+    for path in [
+        "site.css",
+        "site.js",
+        "chart.js",
+        "town.js",
+        "icon.svg",
+        "vendor/maplibre/maplibre-gl.mjs",
+        "vendor/maplibre/LICENSE.txt",
+    ]:
         assert client.get(f"/assets/{path}").status_code == 200
     bundle = client.get("/assets/vega.js")
     assert bundle.headers["content-type"].startswith("text/javascript")
@@ -91,6 +103,12 @@ def test_assets_and_chart_library_are_served_by_ourselves(client):
 
 
 def test_words():
-    assert [words.percent(share) for share in (1.0, 0.99999, 0.00001, 0.0, None)] == ["100 %", "99.9 %", "0.1 %", "0 %", "–"]
+    assert [words.percent(share) for share in (1.0, 0.99999, 0.00001, 0.0, None)] == [
+        "100 %",
+        "99.9 %",
+        "0.1 %",
+        "0 %",
+        words.NOTHING,
+    ]
     assert words.celsius(283_150) == "10.0"
     assert words.plural(0, "open case") == "no open cases"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from citygate.api.cases import recent_cases
+from citygate.api.cases import case_rows
 from citygate.api.desk import Desk, Here  # noqa: TC001 - FastAPI reads the annotations at run time
 from citygate.api.status import status_of
 
@@ -57,7 +57,7 @@ async def case_events(request: Request, here: Here) -> StreamingResponse:
 
 
 def _cases(here: Desk) -> list[tuple[str, str, Any]]:
-    return [("case", f"case-{row['id']}", row) for row in recent_cases(here)]
+    return [("case", f"case-{row['id']}", row) for row in case_rows(here).iter_rows(named=True)]
 
 
 def _stream(request: Request, look: Callable[[], list[tuple[str, str, Any]]]) -> StreamingResponse:
@@ -75,8 +75,9 @@ async def _changes(request: Request, look: Callable[[], list[tuple[str, str, Any
         if naps % _NAPS_PER_LOOK == 0:
             for event, subject, content in await run_in_threadpool(look):
                 text = json.dumps(content, default=str)
-                if told.get(subject) != text:
-                    told[subject] = text
+                news = told.get(subject) != text and (subject in told or content.get("state") != "closed")
+                told[subject] = text
+                if news:
                     yield f"event: {event}\nid: {subject}\ndata: {text}\n\n"
         naps += 1
         if naps % _NAPS_PER_BEAT == 0:

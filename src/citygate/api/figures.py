@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 from fastapi import APIRouter, Query, Response
 
-from citygate.api.cases import alarm_of
+from citygate.api.cases import leading_alarm
 from citygate.api.desk import Asked, Desk, Here, Span
 from citygate.api.status import arrivals
 from citygate.api.totals import guarded
@@ -36,7 +37,9 @@ QUANTITY: dict[str, tuple[str, float, float, str]] = {
 }
 
 
-@router.get("/meters/{meter:path}/consumption.{form}", summary="Chart of one meter's consumption", response_class=Response)
+@router.get(
+    "/meters/{meter:path}/consumption.{form}", summary="Chart of one meter's consumption", response_class=Response
+)
 def consumption(here: Here, asked: Asked, meter: str, form: ChartForm, theme: Look = Theme.LIGHT) -> Response:
     """Draw the volume of each hour, or of each gas day when the period is long."""
     by: Period = "hour" if asked.end_us - asked.start_us <= _HOURS_DRAWN * US_PER_HOUR else "gas-day"
@@ -99,26 +102,16 @@ def arrival(here: Here, form: ChartForm, theme: Look = Theme.LIGHT) -> Response:
     )
 
 
-@router.get("/cases/{case}.{form}", summary="Chart of a case's evidence", response_class=Response)
+@router.get("/cases/{case:path}.{form}", summary="Chart of a case's evidence", response_class=Response)
 def case_evidence(here: Here, case: str, form: ChartForm, theme: Look = Theme.LIGHT) -> Response:
-    """Draw the readings around an alarm with its span and moment."""
-    alarm = alarm_of(here, case)
-    name = "pressure" if "pressure" in alarm.kind else "consumption"
-    around_us = max(12 * US_PER_HOUR, (alarm.to_us - alarm.from_us) // 4)
-    asked = Span(alarm.from_us - around_us, alarm.to_us + around_us, None)
-    marks = pl.DataFrame({"b": [alarm.from_us], "e": [alarm.to_us], "a": [alarm.at_us]})
-    for short, long in (("b", "begin"), ("e", "end"), ("a", "at")):
-        marks = figure.local_times(marks, short, here.clock.zone).rename({"at": f"_{long}"}).drop("when")
-    marks = marks.select(pl.col("_begin").alias("begin"), pl.col("_end").alias("end"), pl.col("_at").alias("at"))
-    if name == "pressure":
-        column, divisor, offset, title = QUANTITY[name]
-        rows = here.city.readings.scan([alarm.meter], asked.start_us, asked.end_us).filter(pl.col(column).is_not_null())
-        rows = rows.with_columns((pl.col(column) / divisor - offset).alias(column))
-        told = figure.local_times(rows, "at_us", here.clock.zone)
-    else:
-        column, title = "volume_l", "volume per hour [l]"
-        told = _periods(here, here.totals("hour", "meter", asked, [alarm.meter]))
-    return answer(figure.evidence(told, theme, column=column, title=title, alarm=marks), form, theme)
+    """Draw what the leading alarm of a case looked at, with the span and the moment of the alarm."""
+    alarm = leading_alarm(here, case)
+    column, title, rows = _looked_at(here, alarm)
+    zone = here.clock.zone
+    marks = pl.DataFrame({name: [alarm[name]] for name in ("from_us", "to_us", "at_us")})
+    local = [figure.local_times(marks, f"{name}_us", zone)["at"] for name in ("from", "to", "at")]
+    span = pl.DataFrame([series.alias(name) for series, name in zip(local, ("begin", "end", "at"), strict=True)])
+    return answer(figure.evidence(rows, theme, column=column, title=title, alarm=span), form, theme)
 
 
 def answer(chart: alt.TopLevelMixin, form: ChartForm, theme: Theme) -> Response:
@@ -136,3 +129,23 @@ def _periods(here: Desk, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _modelled(here: Desk, meter: str) -> bool:
     return bool((here.snapshot().meters.filter(pl.col("meter") == meter)["nature"] == "modelled").any())
+
+
+def _looked_at(here: Desk, alarm: dict[str, Any]) -> tuple[str, str, pl.DataFrame]:
+    """Return the column that an alarm speaks of, its axis, and the rows to draw: around it, or its own evidence."""
+    around_us = max(12 * US_PER_HOUR, (alarm["to_us"] - alarm["from_us"]) // 4)
+    asked = Span(alarm["from_us"] - around_us, alarm["to_us"] + around_us, None)
+    pressed = {row["meter"] for row in json.loads(alarm["evidence"])["readings"] if "pressure_pa" in row}
+    if pressed:
+        hour = pl.col("at_us") // US_PER_HOUR * US_PER_HOUR
+        rows = here.city.readings.scan(sorted(here.code_of(meter) for meter in pressed), asked.start_us, asked.end_us)
+        told = rows.group_by(hour).agg((pl.col("pressure_pa") / 100).median()).drop_nulls().sort("at_us")
+        title = QUANTITY["pressure"][3] + (f", median of {len(pressed)} meters" if len(pressed) > 1 else "")
+        return "pressure_pa", title, figure.local_times(told, "at_us", here.clock.zone)
+    by: Period = "hour" if asked.end_us - asked.start_us <= _HOURS_DRAWN * US_PER_HOUR else "gas-day"
+    if alarm["meter"].startswith("zone:"):
+        rows = here.totals(by, "zone", asked, None).filter(pl.col("group") == alarm["zone"])
+    else:
+        rows = here.totals(by, "meter", asked, [here.code_of(alarm["meter"])])
+    known = rows.filter(pl.col("missing_share") < 1)
+    return "volume_l", f"volume per {by.replace('-', ' ')} [l]", _periods(here, known)

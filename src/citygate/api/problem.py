@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 #: Codes that are neither 400 (the request is wrong) nor, when the same call may succeed later, 503.
 STATUS: dict[str, HTTPStatus] = {
     "meter_not_found": HTTPStatus.NOT_FOUND,
-    "case_not_found": HTTPStatus.NOT_FOUND,
-    "case_closed": HTTPStatus.CONFLICT,
-    "case_state": HTTPStatus.CONFLICT,
+    "no_case": HTTPStatus.NOT_FOUND,
+    "wrong_transition": HTTPStatus.CONFLICT,
     "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "foreign_origin": HTTPStatus.FORBIDDEN,
     "foreign_host": HTTPStatus.MISDIRECTED_REQUEST,

@@ -1,18 +1,20 @@
-"""Every meter with its newest reading, kept for a second so that many viewers cost one look at the store."""
+"""Every meter with its newest reading, and every case, kept for a second: many viewers cost one look at the store."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from citygate.quantity.clock import US_PER_HOUR
+from citygate.store.cases import CaseStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from citygate.detection.case import Case
     from citygate.store.city import City
 
 #: A meter without a reading for this long, counted from the newest reading of the city, is late.
@@ -29,16 +31,20 @@ class Snapshot:
         meters: One row for each meter, by code: the columns of the registry, those of its newest reading, and
             ``state``: ``reporting``, ``late`` or ``silent`` (never read).
         commits: Every commit: ``commit``, ``recorded_us``, ``source``, ``stored``, ``duplicate``, ``revised``.
+        cases: Every case, by the time of its first alarm.
+        alarms: Every alarm that holds, by meter, kind and time of its rise: `citygate.detection.alarm.COLUMNS`.
         newest_us: Time of the newest reading [µs UTC]; None when there is none.
     """
 
     meters: pl.DataFrame
     commits: pl.DataFrame
+    cases: list[Case]
+    alarms: Mapping[tuple[str, str, int], dict[str, Any]]
     newest_us: int | None
 
 
 class SnapshotKeeper:
-    """Takes a snapshot of a city when the last one is older than a second and something was committed since.
+    """Takes a snapshot of a city when the last one is older than a second.
 
     Args:
         city: The open store.
@@ -60,8 +66,18 @@ class SnapshotKeeper:
                 self._taken_s = self._tick_s()
             return self._held
 
+    def forget(self) -> None:
+        """Look afresh next time: something was changed that a viewer must see at once."""
+        with self._lock:
+            self._held = None
+
 
 def _take(city: City) -> Snapshot:
+    held = CaseStore.of(city)
+    cases = held.cases()
+    alarms = {(row["meter"], row["kind"], row["at_us"]): row for row in held.alarms().iter_rows(named=True)}
+    # A watch may withdraw alarms between the two reads: a case that lost its alarms waits for the next look.
+    whole = [case for case in cases if any((alarm.meter, alarm.kind, alarm.at_us) in alarms for alarm in case.alarms)]
     newest = city.readings.latest(None).select(pl.col("meter").alias("code"), *_NEWEST)
     meters = city.registry().latest().join(newest, on="code", how="left", maintain_order="left")
     span = city.readings.span_us()
@@ -74,4 +90,4 @@ def _take(city: City) -> Snapshot:
         .then(pl.lit("late"))
         .otherwise(pl.lit("reporting"))
     )
-    return Snapshot(meters.with_columns(state.alias("state")), city.readings.commits(), last_us)
+    return Snapshot(meters.with_columns(state.alias("state")), city.readings.commits(), whole, alarms, last_us)

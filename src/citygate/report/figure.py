@@ -21,7 +21,11 @@ Layers = alt.LayerChart | alt.FacetChart
 
 WIDTH = 720
 HEIGHT = 220
-_TIME = alt.Scale(type="utc", nice=False)
+#: Days by their date, hours on a clock of 24.
+_TICKS = (
+    "utchours(datum.value) == 0 && utcminutes(datum.value) == 0"
+    " ? utcFormat(datum.value, '%a %d %b') : utcFormat(datum.value, '%H:%M')"
+)
 _DASH = [4, 3]
 
 
@@ -61,7 +65,7 @@ def consumption(frame: pl.DataFrame, theme: Theme, *, modelled: bool, title: str
     """
     colour = PALETTE[theme]
     marked = quality(frame)
-    time = alt.X("at:T", scale=_TIME, title=None)
+    time = _time("at")
     bars = (
         alt.Chart(
             _values(marked.filter(pl.col("quality") != "missing").select("at", "until", "when", "volume_l", "quality"))
@@ -117,7 +121,7 @@ def line(frame: pl.DataFrame, theme: Theme, *, column: str, title: str, modelled
             invalid="break-paths-show-domains",
         )
         .encode(
-            x=alt.X("at:T", scale=_TIME, title=None),
+            x=_time("at"),
             y=alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=False)),
             tooltip=[alt.Tooltip("when:N", title="at"), alt.Tooltip(f"{column}:Q", title=title, format=",")],
         )
@@ -144,7 +148,7 @@ def totals(frame: pl.DataFrame, theme: Theme, groups: Sequence[str]) -> alt.Char
         alt.Chart(_values(rows.select("at", "until", "when", "group", "volume_m3", "low", "high", "measured_share")))
         .mark_rect(stroke=PALETTE[theme]["paper"], strokeWidth=0.5)
         .encode(
-            x=alt.X("at:T", scale=_TIME, title=None),
+            x=_time("at"),
             x2="until:T",
             y=alt.Y("high:Q", title="volume [m³]"),
             y2="low:Q",
@@ -177,7 +181,7 @@ def arrivals(frame: pl.DataFrame, theme: Theme) -> alt.Chart:
         alt.Chart(_values(frame.select("at", "until", "when", "rows")))
         .mark_rect(color=PALETTE[theme]["measured"])
         .encode(
-            x=alt.X("at:T", scale=_TIME, title=None),
+            x=_time("at"),
             x2="until:T",
             y=alt.Y("rows:Q", title="rows stored per minute"),
             y2=alt.datum(0),
@@ -199,16 +203,8 @@ def evidence(frame: pl.DataFrame, theme: Theme, *, column: str, title: str, alar
         alarm: One row: ``begin``, ``end``, ``at`` (local wall clock).
     """
     colour = PALETTE[theme]
-    span = (
-        alt.Chart(_values(alarm))
-        .mark_rect(color=colour["alarm"], opacity=0.14)
-        .encode(x=alt.X("begin:T", scale=_TIME, title=None), x2="end:T")
-    )
-    mark = (
-        alt.Chart(_values(alarm))
-        .mark_rule(color=colour["alarm"], strokeWidth=2)
-        .encode(x=alt.X("at:T", scale=_TIME, title=None))
-    )
+    span = alt.Chart(_values(alarm)).mark_rect(color=colour["alarm"], opacity=0.14).encode(x=_time("begin"), x2="end:T")
+    mark = alt.Chart(_values(alarm)).mark_rule(color=colour["alarm"], strokeWidth=2).encode(x=_time("at"))
     curve = (
         alt.Chart(_values(frame.select("at", "when", column)))
         .mark_line(
@@ -218,12 +214,16 @@ def evidence(frame: pl.DataFrame, theme: Theme, *, column: str, title: str, alar
             point=alt.OverlayMarkDef(size=14, color=colour["measured"]),
         )
         .encode(
-            x=alt.X("at:T", scale=_TIME, title=None),
+            x=_time("at"),
             y=alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=False)),
             tooltip=[alt.Tooltip("when:N", title="at"), alt.Tooltip(f"{column}:Q", title=title, format=",")],
         )
     )
     return alt.layer(span, curve, mark).properties(width=WIDTH, height=HEIGHT)
+
+
+def _time(column: str) -> alt.X:
+    return alt.X(f"{column}:T", scale=alt.Scale(type="utc", nice=False), axis=alt.Axis(labelExpr=_TICKS), title=None)
 
 
 def _quality_scale(theme: Theme) -> alt.Scale:

@@ -24,7 +24,7 @@ _MOST_TEXT_B = 4_000
 @router.get("/")
 async def town(request: Request) -> HTMLResponse:
     """Show the town: pipes, houses, open cases."""
-    cases = await ask(request, "/v1/cases", state="open", limit=100)
+    cases = await ask(request, "/v1/cases", state="active", limit=100)
     return await page(request, "town.html", "/", cases=cases["rows"])
 
 
@@ -32,14 +32,14 @@ async def town(request: Request) -> HTMLResponse:
 async def cases(request: Request) -> HTMLResponse:
     """List cases, open ones first."""
     asked = {name: request.query_params.get(name) or None for name in ("state", "kind", "meter", "cursor")}
-    asked["state"] = asked["state"] or "open"
+    asked["state"] = asked["state"] or "active"
     found = await ask(
         request, "/v1/cases", limit=100, **{**asked, "state": None if asked["state"] == "all" else asked["state"]}
     )
     return await page(request, "cases.html", "/cases", found=found, asked=asked)
 
 
-@router.get("/cases/{case}")
+@router.get("/cases/{case:path}")
 async def case(request: Request, case: str) -> HTMLResponse:
     """Show one case with its evidence, or the preview of what is about to be done with it."""
     action = request.query_params.get("do")
@@ -54,7 +54,7 @@ async def case(request: Request, case: str) -> HTMLResponse:
     )
 
 
-@router.post("/cases/{case}/{action}")
+@router.post("/cases/{case:path}/{action}")
 async def act(request: Request, case: str, action: str) -> Response:
     """Do what was previewed, then show the case."""
     body = await request.body()

@@ -27,6 +27,7 @@ let stream = null;
 function connect() {
   if (stream || document.hidden) return;
   const lamp = document.getElementById("live");
+  lamp.textContent = "connecting";
   stream = new EventSource("/v1/status/events");
   stream.addEventListener("open", () => { lamp.textContent = "live"; lamp.classList.add("on"); });
   stream.addEventListener("error", () => { lamp.textContent = "not connected, trying again"; lamp.classList.remove("on"); });

@@ -109,11 +109,11 @@ function mark(it) {
 function chooseCase(it) {
   for (const row of list.children) row.classList.toggle("here", row.dataset.case === String(it.id));
   list.querySelector(".here")?.scrollIntoView({ block: "nearest" });
-  choose(it.title, `/cases/${it.id}`, [["Severity", it.severity], ["Meter", it.meter], ["Zone", it.zone], ["Since", String(it.opened_at).slice(0, 16).replace("T", " ")], ["Statistic", `${Number(it.statistic).toFixed(2)} ${it.unit}`], ["Threshold", `${Number(it.threshold).toFixed(2)} ${it.unit}`]]);
+  choose(it.title, `/cases/${encodeURIComponent(it.id)}`, [["Severity", it.severity], ["Meter", it.meter], ["Zone", it.zone], ["Since", String(it.opened_at).slice(0, 16).replace("T", " ")], ["Statistic", `${Number(it.statistic).toFixed(2)} ${it.unit}`], ["Threshold", `${Number(it.threshold).toFixed(2)} ${it.unit}`]]);
 }
 
 function listed(it, fresh) {
-  let row = list.querySelector(`[data-case="${it.id}"]`);
+  let row = [...list.children].find((item) => item.dataset.case === it.id);
   if (it.state === "closed") row?.remove();
   else if (!row) {
     row = document.createElement("li");
@@ -121,7 +121,7 @@ function listed(it, fresh) {
     row.dataset.severity = it.severity;
     const anchor = document.createElement("a");
     anchor.className = "item";
-    anchor.href = `/cases/${it.id}`;
+    anchor.href = `/cases/${encodeURIComponent(it.id)}`;
     const severity = legend.querySelector(`[data-severity="${it.severity}"]`).parentElement.querySelector(".sev").cloneNode(true);
     const small = document.createElement("span");
     small.className = "soft small";
@@ -173,6 +173,17 @@ function listen(map, cases) {
   setInterval(() => { if (!document.hidden) refresh(map, cases); }, 30_000);
 }
 
+function remember() {
+  const zones = new Map();
+  for (const { properties: it, geometry } of layer("meter")) {
+    places.set(it.meter, geometry.coordinates);
+    const sum = zones.get(it.zone) ?? [0, 0, 0];
+    zones.set(it.zone, [sum[0] + geometry.coordinates[0], sum[1] + geometry.coordinates[1], sum[2] + 1]);
+  }
+  // A case of a whole zone stands in the middle of its meters.
+  for (const [zone, [lon, lat, count]] of zones) places.set(`zone:${zone}`, [lon / count, lat / count]);
+}
+
 async function refresh(map, cases) {
   const answer = await fetch("/v1/map");
   if (!answer.ok) return;
@@ -184,7 +195,7 @@ async function begin() {
   const answer = await fetch(place.dataset.source);
   if (!answer.ok) throw new Error((await answer.json()).detail);
   town = await answer.json();
-  for (const feature of layer("meter")) places.set(feature.properties.meter, feature.geometry.coordinates);
+  remember();
   if (!town.features.length) throw new Error("No meter or pipe has a place yet. Register meters with lon and lat, then open this page again.");
   legend.open = place.offsetWidth > 720;
   legend.hidden = false;
