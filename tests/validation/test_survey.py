@@ -103,6 +103,22 @@ def test_clocks_that_drift(ppm, told):
         assert drifts["size"][0] == pytest.approx(ppm * 1e-6 * 40 * 86_400, rel=0.1)
 
 
+def test_a_clock_that_is_set_each_month_drifts_all_the_same():
+    rng = np.random.default_rng(2)
+    true_us = np.arange(1, 60 * 24) * HOUR_US
+    wrong_us = (8 * (np.arange(1, 60 * 24) / 24 % 30) * 1e6).astype(np.int64)
+    received_us = true_us + (rng.exponential(5, len(true_us)) * 1e6).astype(np.int64)
+    frame = {"meter": 0, "index_l": 0, "received_us": received_us}
+    drifting = ValidatedBatch.of(pl.DataFrame({**frame, "at_us": true_us - wrong_us})).rows
+    sound = [
+        ValidatedBatch.of(pl.DataFrame({**frame, "at_us": true_us})).rows.with_columns(meter=pl.lit(i, pl.Int32))
+        for i in (1, 2)
+    ]
+    told = clock_drifts(delays(pl.concat([drifting, *sound])), RULES)
+    assert told["meter"].to_list() == [0]
+    assert told["size"][0] == pytest.approx(240, rel=0.1)
+
+
 def test_rows_are_held_once_and_told():
     rows = amounts([5, 6, 7, 8])
     repeated = pl.concat(

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from citygate.validation.rules import RuleSet
 
 _S_PER_DAY = 86_400
+#: Of normal values: the standard deviation over the median deviation, and the error of a median over that of a mean.
+_MAD_TO_SIGMA, _MEDIAN_ERROR = 1.4826, 1.2533
+#: Standard errors by which a drift must differ from 0.
+_SURE = 5
+#: So many meters make a fleet.
+_FLEET = 3
 
 
 def delays(rows: pl.DataFrame) -> pl.DataFrame:
@@ -35,50 +41,42 @@ def delays(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def clock_drifts(daily: pl.DataFrame, rules: RuleSet) -> pl.DataFrame:
-    """Return the meters whose clock runs away: regression of the least daily delay on time.
+    """Return the meters whose clock runs away, also where it is set right now and then.
 
-    A clock that is late stamps readings too early, so its delay grows. A meter is told when the regression says that
-    its clock moved by more than `RuleSet.drift_share` of its interval since its first day, or stands that far off the
-    delay that half of the fleet has at least; the line must explain the delays to a fifth of what it moved. Steeper
-    slopes than `RuleSet.drift_ppm_max` are deliveries in bulk.
+    A clock that is late stamps readings too early, so its delay grows. The drift is the median change of the least
+    delay from day to day: a clock that is set jumps on few days, which do not move a median. A meter is told when its
+    drift differs from 0 by five standard errors of that median, and its clock was off by more than
+    `RuleSet.drift_share` of its interval: against the delay that half of the fleet has at least, or against its own
+    first day where there is no fleet. Steeper drifts than `RuleSet.drift_ppm_max` are deliveries in bulk.
 
     Args:
         daily: As `delays` gives it, of the whole fleet.
         rules: Limits.
 
     Returns:
-        Findings (columns of `citygate.validation.finding`): size is how far the clock is off at the end [s], above 0
-        when it is late.
+        Findings (columns of `citygate.validation.finding`): size is how far the clock was off at its worst [s], above 0
+        when it was late.
     """
-    slope = pl.cov("day", "delay_s") / pl.col("day").var()
-    fitted = daily.group_by("meter").agg(
+    days = (pl.col("day") - pl.col("day").shift()).over("meter")
+    moved = (pl.col("delay_s") - pl.col("delay_s").shift()).over("meter")
+    least_s = daily.group_by("meter").agg(pl.col("delay_s").min())["delay_s"]
+    usual = pl.col("delay_s").first().over("meter") if len(least_s) < _FLEET else pl.lit(least_s.median())
+    each = daily.sort("meter", "day").with_columns(drift=moved / days, off=pl.col("delay_s") - usual)
+    spread = (pl.col("drift") - pl.col("drift").median()).abs().median()
+    fitted = each.group_by("meter").agg(
         count=pl.len(),
-        first=pl.col("day").min(),
-        last=pl.col("day").max(),
-        least=pl.col("delay_s").min(),
+        from_us=pl.col("day").min() * _S_PER_DAY * US_PER_SECOND,
+        to_us=(pl.col("day").max() + 1) * _S_PER_DAY * US_PER_SECOND,
         interval=pl.col("interval_s").median(),
-        slope=slope,
-        middle=pl.col("day").mean(),
-        mean=pl.col("delay_s").mean(),
-        noise=(pl.col("delay_s") - pl.col("delay_s").mean() - slope * (pl.col("day") - pl.col("day").mean())).std(),
+        drift=pl.col("drift").median(),
+        error=_MEDIAN_ERROR * _MAD_TO_SIGMA * spread / pl.len().sqrt(),
+        size=pl.col("off").get(pl.col("off").abs().arg_max()),
     )
-    fitted = fitted.with_columns(
-        moved=pl.col("slope") * (pl.col("last") - pl.col("first")),
-        end=pl.col("mean") + pl.col("slope") * (pl.col("last") - pl.col("middle")),
-        floor=pl.col("least").median(),
-    ).with_columns(off=pl.col("end") - pl.col("floor"))
-    size = pl.when(pl.col("off").abs() > pl.col("moved").abs()).then("off").otherwise("moved")
-    steep = pl.col("slope").abs() > rules.drift_ppm_max * 1e-6 * _S_PER_DAY
-    limit = rules.drift_share * pl.col("interval")
-    told = fitted.with_columns(size=size).filter(
+    told = fitted.filter(
         (pl.col("count") >= rules.drift_days)
-        & ~steep
-        & (pl.col("size").abs() > limit)
-        & (pl.col("noise") <= pl.col("moved").abs() / 5)
+        & (pl.col("drift").abs() <= rules.drift_ppm_max * 1e-6 * _S_PER_DAY)
+        & (pl.col("drift").abs() > _SURE * pl.col("error"))
+        & (pl.col("size").abs() > rules.drift_share * pl.col("interval"))
     )
-    day_us = _S_PER_DAY * US_PER_SECOND
-    told = told.with_columns(from_us=pl.col("first") * day_us, to_us=(pl.col("last") + 1) * day_us).sort("meter")
-    words = pl.format(
-        "the clock moves by {} s a day and is {} s off", pl.col("slope").round(2), pl.col("size").round(0)
-    )
-    return findings_of(Code.CLOCK_DRIFT, told.to_dict(), "s", words)
+    words = pl.format("the clock moves by {} s a day, up to {} s", pl.col("drift").round(2), pl.col("size").round(0))
+    return findings_of(Code.CLOCK_DRIFT, told.sort("meter").to_dict(), "s", words)
