@@ -59,6 +59,13 @@ def test_sound_readings_exit_with_0(readings, tmp_path):
     assert run(sound).exit_code == 0
 
 
+def test_meters_that_are_described_have_limits(readings, tmp_path):
+    meters = tmp_path / "meters.csv"
+    meters.write_text("meter,qmax_lph\nm1,50\n")
+    found = pl.read_csv(run(readings, "--meters", meters, "--format", "csv").stdout.encode())
+    assert set(found.filter(pl.col("code") == "above_limit")["meter"]) == {"m1"}
+
+
 def test_wrong_use_is_told(readings, tmp_path):
     assert isinstance(run().exception, NothingToValidateError)
     rules = tmp_path / "rules.toml"

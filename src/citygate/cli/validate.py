@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,6 +71,10 @@ def validate(
     mapping: Annotated[
         Path | None, typer.Option(help="How columns become readings (TOML); files only.", exists=True, dir_okay=False)
     ] = None,
+    meters: Annotated[
+        Path | None,
+        typer.Option(help="Parquet or CSV of meters, as citygate simulate writes; files only.", exists=True),
+    ] = None,
     buildings: Annotated[
         Path | None,
         typer.Option(help="CSV or Parquet: meter (or building) and area_m2.", exists=True, dir_okay=False),
@@ -94,7 +99,8 @@ def validate(
         clock, found = city.clock, _of_store(city, areas, limits)
     else:
         chosen = read_mapping(mapping) if mapping else plain_mapping()
-        clock, found = CityClock(), _of_paths(find_files(paths or []), chosen, areas, limits)
+        known = _meters(meters) if meters else pl.DataFrame(schema={"meter": pl.String})
+        clock, found = CityClock(), _of_paths(find_files(paths or []), _Reading(chosen, known), areas, limits)
     write_table(_readable(found, clock), form, out)
     counts = found.group_by("code").agg(findings=pl.len(), readings=pl.col("count").sum()).sort("code")
     if form is Format.TABLE:
@@ -119,13 +125,21 @@ def _of_store(city: City, areas: pl.DataFrame, rules: RuleSet) -> pl.DataFrame:
     return _named(survey(blocks, fetch, fleet, rules), fleet)
 
 
-def _of_paths(files: list[Path], mapping: Mapping, areas: pl.DataFrame, rules: RuleSet) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How files are read: the mapping of their columns, and what is known of their meters."""
+
+    mapping: Mapping
+    meters: pl.DataFrame
+
+
+def _of_paths(files: list[Path], reading: _Reading, areas: pl.DataFrame, rules: RuleSet) -> pl.DataFrame:
     with tempfile.TemporaryDirectory(prefix="citygate-validate-") as folder:
-        spool = _Spool(Path(folder))
+        spool = _Spool(Path(folder), reading.meters)
         refused = [
-            _take(spool, chunk.frame, mapping, len(chunk.unread))
+            _take(spool, chunk.frame, reading.mapping, len(chunk.unread))
             for file in files
-            for chunk in read_chunks(file, mapping.file)
+            for chunk in read_chunks(file, reading.mapping.file)
         ]
         registry = spool.registry()
         fleet = _fleet(registry, areas)
@@ -146,18 +160,23 @@ def _take(spool: _Spool, frame: pl.DataFrame, mapping: Mapping, unread: int) -> 
 class _Spool:
     """Readings of files on disk, a part of the meters in each bucket, so that each meter can be seen whole."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, meters: pl.DataFrame) -> None:
         self._folder = folder
-        self._names: dict[str, None] = {}
+        self._meters = meters
+        self._known = set(meters["meter"])
         self._files = 0
 
     def welcome(self, batch: ReadingBatch) -> Registry:
-        self._names.update(dict.fromkeys(batch.rows["meter"].unique(maintain_order=True)))
+        names = batch.rows["meter"].unique(maintain_order=True)
+        fresh = [name for name in names if name not in self._known]
+        self._known.update(fresh)
+        self._meters = pl.concat(
+            [self._meters, pl.DataFrame({"meter": fresh}, schema={"meter": pl.String})], how="diagonal"
+        )
         return self.registry()
 
     def registry(self) -> Registry:
-        names = pl.Series("meter", list(self._names), dtype=pl.String)
-        return Registry.of(pl.DataFrame([names]))
+        return Registry.of(self._meters)
 
     def add(self, batch: ValidatedBatch) -> None:
         for (bucket,), rows in batch.rows.group_by(pl.col("meter") % _BUCKETS):
@@ -187,6 +206,14 @@ def _fleet(registry: Registry, areas: pl.DataFrame) -> Fleet:
         MeterFacts.of(registry),
         traits.select(meter="code", area_m2="area_m2", customer_type="customer_type"),
     )
+
+
+def _meters(path: Path) -> pl.DataFrame:
+    frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
+    if "meter" not in frame.columns:
+        raise WrongBuildingsError(path, "needs the column meter")
+    known = [name for name in Registry.columns if name in frame.columns and name != "code"]
+    return frame.select(known).with_columns(pl.col("meter").cast(pl.String))
 
 
 def _areas(path: Path) -> pl.DataFrame:
