@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import tomllib
 from pathlib import Path
 
+import killable
 import polars as pl
 import pytest
 import sqlalchemy as sa
@@ -247,44 +246,39 @@ def test_any_rows_are_counted_once_and_the_second_time_stores_nothing(fuzz_city,
         assert again.stored == again.revised == 0
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.slow)])
 def test_kill_at_any_moment_loses_nothing_and_counts_nothing_twice(tmp_path, kills):
-    """Kills the process that ingests again and again, and lets it go on each time."""
+    """Kills the process that ingests, again and again, and lets it go on each time."""
     path, store = tmp_path / "a.csv", tmp_path / "store"
-    rows = 60 + 28 * kills
-    write_rows(path, rows)
+    write_rows(path, 2_000)
     with path.open("a") as file:
         file.writelines(f"M1,2026-01-01T00:00:00,{row}\n" for row in range(20))
     City.create(store)
-    script = textwrap.dedent(f"""
-        from pathlib import Path
-        from citygate.flow.ingest import Intake, Strangers
-        from citygate.link import files
-        from citygate.store.city import City
-        files.BYTES_PER_CHUNK = 300
-        intake = Intake(City.open(Path({str(store)!r})), lambda: {NOW_US}, strangers=Strangers.REGISTER)
-        print(0, flush=True)
-        count = intake.ingest(Path({str(path)!r}), lambda count: print(count.read, flush=True))
-    """)
+    spawn = multiprocessing.get_context("forkserver")
+    spawn.set_forkserver_preload(["killable"])
     luck = random.Random(7)  # noqa: S311 - moments, not secrets
     acknowledged = 0
     for _ in range(kills):
-        child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-        told = [child.stdout.readline() for _ in range(luck.randint(1, 3))]
+        here, there = spawn.Pipe(duplex=False)
+        child = spawn.Process(target=killable.take, args=(path, store, NOW_US, there))
+        child.start()
+        there.close()
+        told = [here.recv() for _ in range(luck.randint(1, 3))]
         time.sleep(luck.uniform(0, 0.03))
-        os.kill(child.pid, signal.SIGKILL)
-        rest, _ = child.communicate()
-        assert child.returncode == -signal.SIGKILL
-        acknowledged = max(
-            [acknowledged, *(int(line) for line in [*told, *rest.splitlines(keepends=True)] if line.endswith("\n"))]
-        )
+        child.kill()
+        child.join()
+        with contextlib.suppress(EOFError):
+            while True:
+                told.append(here.recv())
+        assert child.exitcode == -signal.SIGKILL
+        acknowledged = max(acknowledged, *told)
         city = City.open(store)
         assert int(city.readings.commits()["stored"].sum()) + sum(city.quarantine.counts().values()) >= acknowledged
         city.records.dispose()
     assert acknowledged > 0
     city = City.open(store)
     count = Intake(city, now_us, strangers=Strangers.REGISTER).ingest(path)
-    assert (count.read, count.stored + count.duplicate, count.refused) == (rows + 20, rows, {"time_naive": 20})
-    assert int(city.readings.commits()["stored"].sum()) == rows
-    assert city.readings.scan(None, 0, NOW_US).height == rows
+    assert (count.read, count.stored + count.duplicate, count.refused) == (2_020, 2_000, {"time_naive": 20})
+    assert int(city.readings.commits()["stored"].sum()) == 2_000
+    assert city.readings.scan(None, 0, NOW_US).height == 2_000
     assert city.quarantine.counts() == {"time_naive": 20}
