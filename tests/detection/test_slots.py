@@ -34,7 +34,7 @@ ARGUMENTS = {
     "flow_step": {"past": SHARP},
     "zone_balance": {"past": SHARP},
     "sustained_flow": {"alarm_lph": 10.0, "warm_count": 3},
-    "uninterrupted_flow": {"alarm": 2.0, "lowest_lph": 2.0, "steady_ratio": 3.0},
+    "uninterrupted_flow": {"alarm": 2.0, "lowest_lph": 2.0, "steady_ratio": 3.0, "mild_class": 8},
     "stuck_register": {"alarm": 1.5, "zero_min_us": 6 * HOUR_US, "warm_us": 5 * HOUR_US},
     "low_pressure": {"alarm": 300.0, "warm_us": 5 * HOUR_US},
     "sudden_drop": {"alarm": 200.0},

@@ -22,6 +22,8 @@ ANSWERS: Mapping[str, Sequence[str]] = {
     "network_leak": ("zone_balance",),
     "pressure_drop": ("sudden_drop", "low_pressure"),
 }
+#: Events of a whole zone: any alarm in the zone answers.
+ZONE_KINDS = frozenset({"network_leak", "pressure_drop"})
 #: Lower bounds of the bins of sizes, in the unit of the event.
 SIZE_BINS: Mapping[str, Sequence[float]] = {"leak": (0, 10, 25, 50, 100, 250), "leak_growth": (0, 10, 25, 50, 100, 250)}
 
@@ -55,11 +57,12 @@ def score(alarms: pl.DataFrame, truth: pl.DataFrame, meter_days: float, grace_us
 
     Args:
         alarms: Frame of `citygate.detection.alarm.COLUMNS`.
-        truth: ``meter`` (null or empty for an event of a zone), ``zone``, ``kind``, ``start_us``, ``end_us``, ``size``.
+        truth: ``meter``, ``zone``, ``kind``, ``start_us``, ``end_us``, ``size``.
         meter_days: Meter days that were watched.
         grace_us: Time after an event within which its alarm still counts [µs].
     """
-    events = truth.with_row_index("event").with_columns(pl.col("meter").cast(pl.String).replace("", None))
+    events = truth.with_row_index("event")
+    of_zone = pl.col("event_kind").is_in(list(ZONE_KINDS))
     rows = alarms.with_row_index("alarm").select("alarm", "meter", "zone", "kind", "at_us")
     answers = pl.DataFrame(
         [(event, alarm) for event, alarms_of in ANSWERS.items() for alarm in alarms_of],
@@ -67,8 +70,8 @@ def score(alarms: pl.DataFrame, truth: pl.DataFrame, meter_days: float, grace_us
         orient="row",
     )
     facts = events.select("event", "meter", "zone", "start_us", "end_us", pl.col("kind").alias("event_kind"))
-    on_meter = rows.join(facts.filter(pl.col("meter").is_not_null()).drop("zone"), on="meter")
-    on_zone = rows.join(facts.filter(pl.col("meter").is_null()).drop("meter"), on="zone")
+    on_meter = rows.join(facts.filter(~of_zone).drop("zone"), on="meter")
+    on_zone = rows.join(facts.filter(of_zone).drop("meter"), on="zone")
     within = pl.col("at_us").is_between("start_us", pl.col("end_us") + grace_us)
     pairs = pl.concat([on_meter, on_zone], how="diagonal").filter(within)
     hits = pairs.join(answers, on=["event_kind", "kind"], how="semi")

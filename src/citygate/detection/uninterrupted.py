@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from citygate.detection.lowest import GAP_FIELDS, HOUR_US, flow_lph
+from citygate.detection.lowest import GAP_FIELDS, HOUR_US, NO_FLOW_YET_LPH, flow_lph
 from citygate.detection.slots import Columns, Field, Flag
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ class UninterruptedFlow:
     """A flow that did not fall below ``lowest_lph`` for ``alarm`` days, and whose daily lowest hardly changed.
 
     Japanese microcomputer meters warn after 30 days of flow without a pause (JP 2002-156304 A). Two things keep that
-    from crying wolf. A pilot flame of 10 to 20 litre/h never pauses, so the flow must exceed what a pilot takes; a leak as
-    small as a pilot that was always there cannot be told from one by any register. And in winter a heating may never
+    from crying wolf. A pilot flame of 10 to 20 litre/h never pauses, so the flow must exceed what a pilot takes; a leak
+    as small as a pilot that was always there cannot be told from one by any register. And in winter a heating may never
     pause; but its lowest flow follows the weather, where that of a leak stays.
 
     Args:
@@ -43,7 +43,7 @@ class UninterruptedFlow:
         "mild_us": Field(np.int64, 0),
         "day": Field(np.int64, 0),
         "day_lowest_lph": Field(np.float32, 0),
-        "lowest_lph": Field(np.float32, 0),
+        "lowest_lph": Field(np.float32, NO_FLOW_YET_LPH),
         "highest_lph": Field(np.float32, 0),
         "alarmed": Field(np.bool_, 0),
     }
@@ -61,6 +61,7 @@ class UninterruptedFlow:
         closes = now.day != state["day"]
         highest = np.where(closes, np.maximum(state["highest_lph"], state["day_lowest_lph"]), state["highest_lph"])
         lowest = np.minimum(state["lowest_lph"], flow)
+        day_lowest = np.minimum(state["day_lowest_lph"], flow)
         pauses = ~usable | (flow < self.lowest_lph)
         restarts = pauses | (highest > self.steady_ratio * lowest)
         mild = (now.warmth == 0) | (now.warmth >= self.mild_class)
@@ -71,8 +72,8 @@ class UninterruptedFlow:
             "since_us": np.where(restarts, now.at_us, state["since_us"]),
             "mild_us": mild_us,
             "day": now.day,
-            "day_lowest_lph": np.where(closes | restarts, flow, np.minimum(state["day_lowest_lph"], flow)),
-            "lowest_lph": np.where(restarts, flow, lowest),
+            "day_lowest_lph": np.where(pauses, 0.0, np.where(closes | restarts, flow, day_lowest)),
+            "lowest_lph": np.where(pauses, NO_FLOW_YET_LPH, np.where(restarts, flow, lowest)),
             "highest_lph": np.where(restarts, 0.0, highest),
             "alarmed": (state["alarmed"] | rises) & ~pauses,
         }, rises
