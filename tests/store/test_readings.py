@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -14,6 +14,9 @@ from citygate.reading.batch import QUANTITIES, ValidatedBatch
 from citygate.store.city import City
 from citygate.store.compaction import compact, compact_if_due
 from citygate.store.readings import AppendCount
+
+if TYPE_CHECKING:
+    import random
 
 NOW_US = 1_800_000_000_000_000
 HOUR = US_PER_HOUR

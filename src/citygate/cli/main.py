@@ -15,6 +15,7 @@ from citygate.cli import (
     init,
     quarantine,
     query,
+    retention,
     serve,
     simulate,
     status,
@@ -31,7 +32,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, init, simulate, ingest, quarantine, validate, query, detect, cases, export, status, serve):
+for command in (
+    demo,
+    init,
+    simulate,
+    ingest,
+    quarantine,
+    validate,
+    query,
+    detect,
+    cases,
+    export,
+    retention,
+    status,
+    serve,
+):
     command.register(app)
 
 

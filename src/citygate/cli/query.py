@@ -11,6 +11,7 @@ import typer
 from citygate.cli.options import FormatOption, OutOption, StoreOption
 from citygate.report.table import Format, write_table
 from citygate.store.city import City
+from citygate.validation.verdict import RULE_SET, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,15 +110,39 @@ def readings(
     start: FromOption = None,
     end: ToOption = None,
     as_of: AsOfOption = None,
+    verdict: Annotated[bool, typer.Option("--verdict", help="Add what the rules say of each (with --meter).")] = False,
     form: FormatOption = Format.TABLE,
     out: OutOption = None,
 ) -> None:
-    """Readings as they stand, or stood: one row for each meter and instant."""
+    """Readings as they stand, or stood: one row for each meter and instant.
+
+    With --verdict each has the codes of the rules that it fails, the rule set, and what went through since the reading
+    that counts before it.
+    """
     city = City.open(store)
     start_us, end_us = _times(city, start, end)
-    codes = _codes(city, meter)
-    rows = city.readings.scan(codes, start_us, end_us, city.clock.parse(as_of) if as_of else None)
+    codes, as_of_us = _codes(city, meter), city.clock.parse(as_of) if as_of else None
+    rows = city.readings.scan(codes, start_us, end_us, as_of_us)
+    if verdict:
+        if codes is None:
+            raise typer.BadParameter("name the meters to judge", param_hint="--meter")
+        rows = rows.join(_verdicts(city, start_us, end_us, codes, as_of_us), on=["meter", "at_us"], how="left")
     write_table(_named(city, rows), form, out)
+
+
+def _verdicts(city: City, start_us: int, end_us: int, codes: list[int], as_of_us: int | None) -> pl.DataFrame:
+    rows = city.rollups.verdicts(start_us, end_us, codes, as_of_us)
+    names = {
+        bits: "+".join(flag.name.lower() for flag in Verdict(bits) if flag.name) for bits in rows["verdict"].unique()
+    }
+    return rows.select(
+        "meter",
+        "at_us",
+        pl.col("verdict").replace_strict(list(names), list(names.values()), return_dtype=pl.String).alias("verdict"),
+        pl.lit(RULE_SET).alias("rule_set"),
+        _local(city, "from_us").alias("since"),
+        "amount",
+    )
 
 
 @query.command()

@@ -23,7 +23,7 @@ from citygate.store.rollup import Rollups
 from citygate.store.segments import write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _RECORDS = "records.db"
 #: Setting that changes whenever the meters do.
@@ -157,12 +157,13 @@ class City:
         self._registry = (version, registry)
         return registry
 
-    def register(self, meters: pl.DataFrame) -> Registry:
+    def register(self, meters: pl.DataFrame, also: Callable[[sa.Connection], None] | None = None) -> Registry:
         """Add meters, or replace what is known of them, and return the new registry.
 
         Args:
             meters: ``meter`` and any other columns of `Registry`; what is absent gets the default of an unknown meter.
                 Rows of a meter that is known replace its rows.
+            also: More changes of the records that must happen with this one or not at all.
         """
         with self.readings.lock.held():
             known = self.registry()
@@ -186,8 +187,10 @@ class City:
                 connection.execute(settings_table.delete().where(settings_table.c.key == _REGISTRY_VERSION))
                 version = {"key": _REGISTRY_VERSION, "value": json.dumps(uuid.uuid4().hex)}
                 connection.execute(settings_table.insert().values(**version))
-            if replaced:
-                self.rollups.mark_meters(replaced)
+                if replaced:
+                    self.rollups.mark_meters(replaced, connection)
+                if also:
+                    also(connection)
             return self.registry()
 
     def keep_temperature(self, weather: pl.DataFrame) -> None:

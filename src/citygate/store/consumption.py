@@ -97,7 +97,7 @@ def derive(around: Surroundings, part: Part, meters: Sequence[int] | None = None
     gas_days = np.arange(first_day, last_day + 1, dtype=np.int64)
     day_edges = clock.gas_day_starts_us(first_day, last_day + 1)
     edges = np.arange(day_edges[0], day_edges[-1] + 1, US_PER_HOUR, dtype=np.int64)
-    rows = _rows_around(readings, codes, part, around.as_of_us)
+    rows = rows_around(readings, codes, part, around.as_of_us)
     found = steps(rows, MeterFacts.of(registry))
     local = np.searchsorted(codes, rows["meter"].to_numpy()).astype(np.int64)
     knots = curve(local, rows["at_us"].to_numpy(), found, len(codes))
@@ -114,7 +114,24 @@ def derive(around: Surroundings, part: Part, meters: Sequence[int] | None = None
     )
 
 
-def _rows_around(readings: ReadingStore, codes: Whole, part: Part, as_of_us: int | None) -> pl.DataFrame:
+def judged(around: Surroundings, part: Part, meters: Sequence[int]) -> pl.DataFrame:
+    """Return the readings of some meters in one part with what the rules on neighbours say of each.
+
+    Returns:
+        ``meter`` (code), ``at_us``, ``verdict`` (bits of `citygate.validation.verdict.Verdict`), ``from_us`` and
+        ``amount`` (what went through since then, litre or Wh; null where there is no valid step), sorted.
+    """
+    codes = np.array(sorted(set(meters)), dtype=np.int64)
+    rows = rows_around(around.readings, codes, part, around.as_of_us)
+    found = steps(rows, MeterFacts.of(around.registry))
+    partition = around.readings.partition
+    inside = pl.col("at_us").is_between(partition.window_start_us(part[1]), partition.window_start_us(part[1] + 1) - 1)
+    amount = pl.when(pl.Series(found.amount) >= 0).then(pl.Series(found.amount)).alias("amount")
+    verdict, from_us = pl.Series("verdict", found.verdict), pl.Series("from_us", found.from_us)
+    return rows.select("meter", "at_us", verdict, from_us, amount).filter(inside)
+
+
+def rows_around(readings: ReadingStore, codes: Whole, part: Part, as_of_us: int | None) -> pl.DataFrame:
     """Return the readings of a part with enough before and after it to judge every step that touches it."""
     block, window = part
     start_us, end_us = readings.partition.window_start_us(window), readings.partition.window_start_us(window + 1)

@@ -100,7 +100,7 @@ class ReadingStore:
             self._catch_up(int(batch.rows["meter"].max() or 0))  # type: ignore[arg-type]
             with self.records.connect() as connection:
                 last_us = connection.scalar(sa.select(sa.func.max(commits_table.c.recorded_us)))
-            recorded_us = recorded_us if last_us is None else max(recorded_us, last_us + 1_000)
+            recorded_us = int(recorded_us) if last_us is None else max(int(recorded_us), last_us + 1_000)
             commit = self._last_commit + 1
             fresh, count = self._sort_out(batch.rows, recorded_us)
             segment = (
@@ -149,7 +149,7 @@ class ReadingStore:
         wanted = list(columns or ValidatedBatch.columns)
         needed = [name for name in SCHEMA if name in {*wanted, *_KEY, "received_us", "commit"}]
         rows = self._rows(meters, start_us, end_us, as_of_us, needed)
-        return self._current(rows).select(wanted)
+        return self.current(rows).select(wanted)
 
     def revisions(self, meter: int, start_us: int, end_us: int) -> pl.DataFrame:
         """Return every revision of a meter's readings with ``commit``, ``recorded_us``, ``source``, oldest first."""
@@ -245,8 +245,8 @@ class ReadingStore:
             keep &= pl.col("commit") <= (-1 if top is None else top)
         return scan_segments(self.folder, names, columns).filter(keep).collect()
 
-    def _current(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return one row for each meter and instant: of every quantity the value received last."""
+    def current(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return of all revisions one row for each meter and instant: of every quantity the value received last."""
         code, at_us = rows["meter"].to_numpy(), rows["at_us"].to_numpy()
         if not _ascends(code, at_us):
             rows = rows.sort(_KEY)

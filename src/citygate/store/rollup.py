@@ -10,10 +10,11 @@ import polars as pl
 import sqlalchemy as sa
 
 from citygate.store.compaction import GRACE_US
-from citygate.store.consumption import DAYS, HOURS, cells_frame, days_frame, derive, hours_frame
+from citygate.store.consumption import DAYS, HOURS, cells_frame, days_frame, derive, hours_frame, judged
 from citygate.store.gaps import Surroundings
 from citygate.store.manifest import dirty_table, mark_dirty, rollups_table
 from citygate.store.readings import now_us
+from citygate.store.retention import kept_from_us
 from citygate.store.segments import write_durably
 from citygate.store.totals import TOTALS, sum_up, whole_months, with_kind
 
@@ -70,10 +71,14 @@ class Rollups:
             dirty = connection.execute(query).all()
         if not dirty:
             return 0
-        around = self._around()
+        around, partition = self._around(), self._readings.partition
+        edge_us = kept_from_us(self._readings.records)
         for done, row in enumerate(dirty):
             part = (row.block, row.window)
-            self._keep(part, row.mark, derive(around, part), around.registry)
+            if partition.window_start_us(row.window) >= edge_us:
+                self._keep(part, row.mark, derive(around, part), around.registry)
+            else:
+                self._clean(part, row.mark)
             if progress:
                 progress(done + 1, len(dirty))
         self._sweep()
@@ -125,7 +130,7 @@ class Rollups:
             1e-5 litre and 1e-5 Wh), ``measured_share``, ``estimated_share``, ``missing_share`` (of the meter time
             expected) and ``modelled_share`` (of the meter time, of simulated meters), sorted by period and group.
         """
-        span = self._readings.span_us()
+        span = self._span_us()
         if span is None or start_us > span[1] or end_us <= span[0]:
             return pl.DataFrame(schema=TOTALS)
         clock = self._readings.partition.clock
@@ -155,7 +160,7 @@ class Rollups:
         """
         if settled:
             self.settle()
-        span = self._readings.span_us()
+        span = self._span_us()
         if span is None:
             return pl.DataFrame(
                 schema={"meter": pl.String, "zone": pl.String, "nights": pl.Int64, "night_lph": pl.Float64}
@@ -182,6 +187,34 @@ class Rollups:
         found = [part.estimates for part in self._derived(np.array([start_us, end_us]), self._around(), meters)]
         inside = pl.col("hour_start_us").is_between(start_us, end_us - 1)
         return pl.concat(found).filter(inside).unique(maintain_order=True) if found else pl.DataFrame()
+
+    def verdicts(self, start_us: int, end_us: int, meters: Sequence[int], as_of_us: int | None = None) -> pl.DataFrame:
+        """Return what the rules on neighbours say of the readings of some meters within [start_us, end_us).
+
+        Returns:
+            ``meter`` (code), ``at_us``, ``verdict`` (bits of `citygate.validation.verdict.Verdict`), ``from_us`` and
+            ``amount`` (what went through since then [litre; Wh for energies]), sorted by meter and time.
+        """
+        partition, around = self._readings.partition, self._around(as_of_us)
+        first, last = partition.window(start_us), partition.window(max(end_us - 1, start_us))
+        held = self._readings.presence()
+        blocks: dict[int, list[int]] = {}
+        for code in meters:
+            blocks.setdefault(partition.block(code), []).append(code)
+        parts = [(block, window) for block in blocks for window in range(first, last + 1) if (block, window) in held]
+        found = [judged(around, part, blocks[part[0]]) for part in parts]
+        schema = {"meter": pl.Int32, "at_us": pl.Int64, "verdict": pl.Int32, "from_us": pl.Int64, "amount": pl.Int64}
+        rows = pl.concat([pl.DataFrame(schema=schema), *(frame.cast(schema) for frame in found)])  # type: ignore[arg-type]
+        return rows.filter(pl.col("at_us").is_between(start_us, end_us - 1)).sort("meter", "at_us")
+
+    def _span_us(self) -> tuple[int, int] | None:
+        """Return the time of the readings, and of the consumption that outlived them."""
+        span, table = self._readings.span_us(), rollups_table.c
+        with self._readings.records.connect() as connection:
+            first = connection.scalar(sa.select(sa.func.min(table.window)).where(table.retired_us.is_(None)))
+        if span is None or first is None or kept_from_us(self._readings.records) < -(2**61):
+            return span
+        return min(span[0], self._readings.partition.window_start_us(first)), span[1]
 
     def _around(self, as_of_us: int | None = None) -> Surroundings:
         return Surroundings(self._readings, self._registry(), self._temperature(), as_of_us)
@@ -239,12 +272,18 @@ class Rollups:
             & (rollups_table.c.window == part[1])
             & rollups_table.c.retired_us.is_(None)
         )
-        stale = (dirty_table.c.block == part[0]) & (dirty_table.c.window == part[1]) & (dirty_table.c.mark <= mark)
         with self._readings.lock.held(), self._readings.records.begin() as connection:
             newer = connection.scalar(sa.select(sa.func.max(rollups_table.c.mark)).where(here))
             if newer is None or newer <= mark:
                 connection.execute(rollups_table.update().where(here).values(retired_us=now_us()))
                 connection.execute(rollups_table.insert().values(name=name, block=part[0], window=part[1], mark=mark))
+
+        self._clean(part, mark)
+
+    def _clean(self, part: Part, mark: int) -> None:
+        table = dirty_table.c
+        stale = (table.block == part[0]) & (table.window == part[1]) & (table.mark <= mark)
+        with self._readings.lock.held(), self._readings.records.begin() as connection:
             connection.execute(dirty_table.delete().where(stale))
 
     def _sweep(self) -> None:
