@@ -7,4 +7,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "api"))
 
-from serving import city, client  # noqa: E402, F401 - fixtures
+from serving import city, client  # noqa: F401 - fixtures

@@ -197,7 +197,7 @@ async function begin() {
   town = await answer.json();
   remember();
   if (!town.features.length) throw new Error("No meter or pipe has a place yet. Register meters with lon and lat, then open this page again.");
-  legend.open = place.offsetWidth > 720;
+  legend.open = place.offsetWidth > 640;
   legend.hidden = false;
   const map = new maplibre.Map({ container: place, style: style(), bounds: bounds(), fitBoundsOptions: { padding: { top: 32, bottom: 32, right: 48, left: legend.open ? 220 : 32 } }, attributionControl: false, dragRotate: false, maxPitch: 0, maxZoom: 20 });
   map.touchZoomRotate.disableRotation();
