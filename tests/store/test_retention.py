@@ -57,7 +57,8 @@ def test_dropping_keeps_derived_consumption(city):
     before = totals(city)
     done = apply(city.readings, RetentionRules(10, 20), city.clock.parse("2026-02-05"))
     assert Step.DROP in {each.step for each in done}
-    city.rollups.mark_meters([0, 1])
+    with city.records.begin() as connection:
+        city.rollups.mark_meters([0, 1], connection)
     assert totals(city).head(10).equals(before.head(10))
     edge_us = kept_from_us(city.records)
     assert edge_us > city.clock.parse("2026-01-08")

@@ -95,12 +95,10 @@ class Rollups:
         with self._readings.records.begin() as connection:
             mark_dirty(connection, [part for part in self._readings.presence() if first <= part[1] <= last])
 
-    def mark_meters(self, codes: Iterable[int]) -> None:
-        """Say that facts of some meters changed: their consumption must be derived again."""
+    def mark_meters(self, codes: Iterable[int], connection: sa.Connection) -> None:
+        """Say, within a transaction, that facts of some meters changed: their consumption must be derived again."""
         blocks = {self._readings.partition.block(code) for code in codes}
-        parts = [part for part in self._readings.presence() if part[0] in blocks]
-        with self._readings.records.begin() as connection:
-            mark_dirty(connection, parts)
+        mark_dirty(connection, [part for part in self._readings.presence() if part[0] in blocks])
 
     def totals(
         self,
