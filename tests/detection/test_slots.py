@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -92,7 +93,7 @@ def test_cutting_the_stream_elsewhere_changes_nothing(detector: object, frame: p
     whole = run(detector, State.fresh(detector, 5), rows_of(frame), METERS)
     state, alarms = State.fresh(detector, 0), []
     bounds = [-1, *sorted({cut * HOUR_US // 2 for cut in cuts}), 10**9 * HOUR_US]
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         part = frame.filter((pl.col("at_us") - START_US > begin) & (pl.col("at_us") - START_US <= end))
         outcome = run(detector, State.from_bytes(state.to_bytes()), rows_of(part), METERS)
         state, alarms = outcome.state, [*alarms, outcome.alarms]

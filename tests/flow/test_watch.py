@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,10 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from citygate.detection.meters import Meters
 from citygate.flow.watch import PanelUnreadableError, Watch, Watched, default_panel, panel_of
 from citygate.quantity.clock import CityClock
 from detection.houses import HOUR_US, START_US, house_flows, meters_of, registers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from citygate.detection.meters import Meters
 
 CLOCK = CityClock()
 DAYS = 24
@@ -27,7 +31,7 @@ METERS = meters_of(
 
 @cache
 def city() -> pl.DataFrame:
-    """Two zones with an inlet each; a leak behind meter 3, a stuck meter 8, a loss and a fall of pressure in the south."""
+    """Two zones with an inlet each: a leak behind meter 3, a stuck meter 8, a loss and a fall of pressure."""
     rng = np.random.default_rng(4)
     flow = house_flows(COUNT, DAYS, 4) / 4
     flow[3, 15 * 24 :] += 80
