@@ -97,6 +97,9 @@ def test_find_files(tmp_path):
         (tmp_path / name).write_text("")
     found = [path.relative_to(tmp_path).as_posix() for path in find_files([str(tmp_path), str(tmp_path / "b.csv")])]
     assert found == ["a.parquet", "b.csv", "deep/c.ndjson"]
+    for name in ("readings", "meters", "truth"):
+        (tmp_path / f"deep/{name}.parquet").write_text("")
+    assert find_files([str(tmp_path / "deep")]) == [tmp_path / "deep/readings.parquet"]
     assert find_files([str(tmp_path / "*.csv")]) == [tmp_path / "b.csv"]
     with pytest.raises(NoFileError):
         find_files([str(tmp_path / "nothing.csv")])

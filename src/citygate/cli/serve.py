@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import uvicorn
@@ -73,7 +73,7 @@ class SiteServer(uvicorn.Server):
             uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=_GRACE_S)
         )
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: Any, frame: FrameType | None) -> None:
         """Stop on a signal."""
         self._site.state.stopping.set()
         super().handle_exit(sig, frame)

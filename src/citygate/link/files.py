@@ -343,7 +343,8 @@ class NoFileError(CitygateError):
 def find_files(paths: Sequence[str]) -> list[Path]:
     """Return the files that paths, folders and patterns name, in order and each once.
 
-    Of a folder, all files of a known kind in it and below it are taken, sorted by name; hidden ones are not.
+    Of a folder, all files of a known kind in it and below it are taken, sorted by name; hidden ones are not. Of a simulated
+    city (``readings.parquet`` beside ``meters.parquet``) only the readings are.
 
     Raises:
         NoFileError: A path or a pattern names nothing.
@@ -366,6 +367,9 @@ def find_files(paths: Sequence[str]) -> list[Path]:
 
 
 def _is_data(file: Path, folder: Path) -> bool:
+    simulated = (file.parent / "readings.parquet").exists() and (file.parent / "meters.parquet").exists()
+    if simulated and file.name != "readings.parquet":
+        return False
     if not file.is_file() or any(part.startswith(".") for part in file.relative_to(folder).parts):
         return False
     try:
