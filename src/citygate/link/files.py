@@ -343,8 +343,8 @@ class NoFileError(CitygateError):
 def find_files(paths: Sequence[str]) -> list[Path]:
     """Return the files that paths, folders and patterns name, in order and each once.
 
-    Of a folder, all files of a known kind in it and below it are taken, sorted by name; hidden ones are not. Of a simulated
-    city (``readings.parquet`` beside ``meters.parquet``) only the readings are.
+    Of a folder, all files of a known kind in it and below it are taken, sorted by name; hidden ones are not. Of a
+    simulated city (``readings.parquet`` beside ``meters.parquet``) only the readings are.
 
     Raises:
         NoFileError: A path or a pattern names nothing.
