@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Whole = npt.NDArray[np.int64]
 
+#: Read beyond the hours wanted, so that their steps can be judged [µs].
+_MARGIN_US = 12 * US_PER_HOUR
 #: Columns that the rules on steps read.
 STEP_COLUMNS = ("meter", "at_us", "index_l", "volume_l", "energy_wh", "span_s", "status")
 
@@ -70,9 +72,8 @@ def fill(knots: Curve, codes: Whole, edges_us: Micros, around: Surroundings) -> 
     )
     if not len(gaps):
         return _no_estimates(), {}
-    short = gaps.filter(pl.col("to_us") - pl.col("from_us") <= int(ladder.similar_day_hours * US_PER_HOUR))
     known = Known(
-        hours=_measured_hours(short, int(ladder.reference_hours) * US_PER_HOUR, around),
+        hours=_hours_around(gaps, int(ladder.reference_hours) * US_PER_HOUR, around),
         weather=around.temperature.rename({"at_us": "hour_start_us"}),
         customer_types=around.registry.latest()["customer_type"].to_list(),
         clock=around.readings.partition.clock,
@@ -96,14 +97,18 @@ def _passed(filled: pl.DataFrame, gaps: pl.DataFrame, knot: Whole, edges_us: Mic
     return found
 
 
-def _measured_hours(gaps: pl.DataFrame, reach_us: int, around: Surroundings) -> pl.DataFrame:
-    """Return the measured hours of the days before and after some gaps."""
-    schema = {"meter": pl.Int32, "hour_start_us": pl.Int64, "volume_l": pl.Int64}
-    if not len(gaps):
-        return pl.DataFrame(schema=schema)
-    codes = gaps["meter"].unique().sort().to_list()
-    first = int(gaps["from_us"].min()) - reach_us - 3 * US_PER_HOUR  # type: ignore[arg-type]
-    last = int(gaps["to_us"].max()) + reach_us + 3 * US_PER_HOUR  # type: ignore[arg-type]
+def _hours_around(gaps: pl.DataFrame, reach_us: int, around: Surroundings) -> pl.DataFrame:
+    """Return the measured hours of the days before and after some gaps; gaps near each other are read at once."""
+    found = []
+    for edge, before_us, after_us in (("from_us", reach_us, 0), ("to_us", 0, reach_us)):
+        for _, near in gaps.group_by(pl.col(edge) // reach_us, maintain_order=True):
+            edges = near[edge].to_numpy()
+            bounds = int(edges.min()) - before_us - _MARGIN_US, int(edges.max()) + after_us + _MARGIN_US
+            found.append(_measured_hours(near["meter"].unique().sort().to_list(), *bounds, around))
+    return pl.concat(found).unique(["meter", "hour_start_us"]).sort("meter", "hour_start_us")
+
+
+def _measured_hours(codes: list[int], first: int, last: int, around: Surroundings) -> pl.DataFrame:
     rows = around.readings.scan(codes, first, last, around.as_of_us, STEP_COLUMNS)
     local = np.searchsorted(codes, rows["meter"].to_numpy()).astype(np.int64)
     found = steps(rows, MeterFacts.of(around.registry))

@@ -220,6 +220,39 @@ def _outliers(one: _Leap, two: _Leap) -> Mask:
 
 
 def _register_steps(series: _Series, facts: MeterFacts, rules: RuleSet) -> _Part:
+    one = _leap(series, 1, facts, rules)
+    odd = one.back | one.high | one.rollover
+    if not odd.any():
+        return _plain_steps(series, one, facts)
+    # Few meters ever have an odd step: only they need to be seen from two rows back.
+    careful = np.zeros(len(facts.pulse_l), dtype=np.bool_)
+    careful[series.meter[odd]] = True
+    mine = careful[series.meter]
+    whole = np.zeros((3, len(mine)), dtype=np.int64)
+    found = _Part(whole[0], whole[1], whole[2], np.zeros(len(mine), dtype=np.int32))
+    for chosen, judge_rows in ((~mine, _plain_rows), (mine, _careful_rows)):
+        at = np.flatnonzero(chosen)
+        if len(at):
+            part = judge_rows(_Series(series.meter[at], series.at_us[at], series.values[at]), facts, rules)
+            found.previous[at] = np.where(part.previous == NONE, NONE, at[part.previous])
+            found.from_us[at], found.amount[at], found.verdict[at] = part.from_us, part.amount, part.verdict
+    return found
+
+
+def _plain_rows(series: _Series, facts: MeterFacts, rules: RuleSet) -> _Part:
+    return _plain_steps(series, _leap(series, 1, facts, rules), facts)
+
+
+def _plain_steps(series: _Series, one: _Leap, facts: MeterFacts) -> _Part:
+    """Return the steps of registers that only ever rise as fast as their meters can."""
+    previous = np.where(one.good, np.arange(len(series.values), dtype=np.int64) - 1, NONE)
+    amount = np.where(one.good, one.amount, NONE)
+    off = one.good & (amount % facts.pulse_l[series.meter] != 0)
+    verdict = np.where(off, int(Verdict.PULSE_QUANTUM), 0).astype(np.int32)
+    return _Part(previous, np.where(one.good, series.at_us[previous], series.at_us), amount, verdict)
+
+
+def _careful_rows(series: _Series, facts: MeterFacts, rules: RuleSet) -> _Part:
     one, two = (_leap(series, lag, facts, rules) for lag in (1, 2))
     outlier = _outliers(one, two)
     skip = _behind(outlier)
