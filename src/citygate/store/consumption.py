@@ -12,7 +12,7 @@ import polars as pl
 from citygate.quantity.clock import US_PER_HOUR
 from citygate.store.gaps import STEP_COLUMNS, fill
 from citygate.validation.settle import ESTIMATED, MEASURED, Cells, curve, settle
-from citygate.validation.steps import CONTEXT_AFTER, CONTEXT_BEFORE, MeterFacts, steps
+from citygate.validation.steps import CONTEXT_AFTER, CONTEXT_BEFORE, steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,8 @@ HOURS: dict[str, pl.DataType] = {
 }
 #: Local hours in which gas appliances rest.
 NIGHT_HOURS = (2, 3, 4)
+#: Meters that are settled together: their arrays fit in the cache of a processor.
+_METERS_AT_ONCE = 256
 #: Readings this far around a part are read at once; meters that were silent longer are looked up further [µs].
 _AROUND_US = 48 * US_PER_HOUR
 
@@ -98,20 +100,38 @@ def derive(around: Surroundings, part: Part, meters: Sequence[int] | None = None
     day_edges = clock.gas_day_starts_us(first_day, last_day + 1)
     edges = np.arange(day_edges[0], day_edges[-1] + 1, US_PER_HOUR, dtype=np.int64)
     rows = rows_around(readings, codes, part, around.as_of_us)
-    found = steps(rows, MeterFacts.of(registry))
-    local = np.searchsorted(codes, rows["meter"].to_numpy()).astype(np.int64)
-    knots = curve(local, rows["at_us"].to_numpy(), found, len(codes))
-    estimates, passed_l = fill(knots, codes, edges, around)
-    of_day = np.searchsorted(edges, day_edges)
+    starts = np.arange(0, max(len(codes), 1), _METERS_AT_ONCE)
+    bounds = np.append(np.searchsorted(rows["meter"].to_numpy(), codes[starts] if len(codes) else []), len(rows))
+    found = [
+        _settled(rows[int(low) : int(high)], codes[start : start + _METERS_AT_ONCE], edges, day_edges, around)
+        for start, low, high in zip(starts, bounds[:-1], bounds[1:], strict=False)
+    ]
     return PartConsumption(
         codes=codes,
         gas_days=gas_days,
         edges_us=edges,
         day_of_hour=np.searchsorted(day_edges, edges[:-1], side="right").astype(np.int64) - 1,
-        hours=settle(knots, edges, passed_l),
-        days=settle(knots, day_edges, {knot: passed[of_day] for knot, passed in passed_l.items()}),
-        estimates=estimates,
+        hours=_stacked([hours for hours, _, _ in found]),
+        days=_stacked([days for _, days, _ in found]),
+        estimates=pl.concat([estimates for _, _, estimates in found]),
     )
+
+
+def _settled(
+    rows: pl.DataFrame, codes: Whole, edges: Micros, day_edges: Micros, around: Surroundings
+) -> tuple[Cells, Cells, pl.DataFrame]:
+    """Return the consumption of a few meters by hour and by gas day, and how their gaps were filled."""
+    found = steps(rows, around.facts)
+    local = np.searchsorted(codes, rows["meter"].to_numpy()).astype(np.int64)
+    knots = curve(local, rows["at_us"].to_numpy(), found, len(codes))
+    estimates, passed_l = fill(knots, codes, edges, around)
+    of_day = np.searchsorted(edges, day_edges)
+    hours = settle(knots, edges, passed_l)
+    return hours, settle(knots, day_edges, {knot: passed[of_day] for knot, passed in passed_l.items()}), estimates
+
+
+def _stacked(parts: Sequence[Cells]) -> Cells:
+    return Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in Cells.__slots__))
 
 
 def judged(around: Surroundings, part: Part, meters: Sequence[int]) -> pl.DataFrame:
@@ -123,7 +143,7 @@ def judged(around: Surroundings, part: Part, meters: Sequence[int]) -> pl.DataFr
     """
     codes = np.array(sorted(set(meters)), dtype=np.int64)
     rows = rows_around(around.readings, codes, part, around.as_of_us)
-    found = steps(rows, MeterFacts.of(around.registry))
+    found = steps(rows, around.facts)
     partition = around.readings.partition
     inside = pl.col("at_us").is_between(partition.window_start_us(part[1]), partition.window_start_us(part[1] + 1) - 1)
     amount = pl.when(pl.Series(found.amount) >= 0).then(pl.Series(found.amount)).alias("amount")

@@ -34,12 +34,14 @@ class Surroundings:
     Attributes:
         readings: Store of the readings.
         registry: The meters.
+        facts: What the rules need of them.
         temperature: Air temperature, ``at_us`` and ``temperature_mk``.
         as_of_us: Look at what was recorded by then; None for now [µs UTC].
     """
 
     readings: ReadingStore
     registry: Registry
+    facts: MeterFacts
     temperature: pl.DataFrame
     as_of_us: int | None = None
 
@@ -111,7 +113,7 @@ def _hours_around(gaps: pl.DataFrame, reach_us: int, around: Surroundings) -> pl
 def _measured_hours(codes: list[int], first: int, last: int, around: Surroundings) -> pl.DataFrame:
     rows = around.readings.scan(codes, first, last, around.as_of_us, STEP_COLUMNS)
     local = np.searchsorted(codes, rows["meter"].to_numpy()).astype(np.int64)
-    found = steps(rows, MeterFacts.of(around.registry))
+    found = steps(rows, around.facts)
     edges = np.arange(first // US_PER_HOUR, last // US_PER_HOUR + 2, dtype=np.int64) * US_PER_HOUR
     cells = settle(curve(local, rows["at_us"].to_numpy(), found, len(codes)), edges)
     row, column = np.nonzero(cells.quality == MEASURED)

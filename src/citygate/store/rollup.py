@@ -17,6 +17,7 @@ from citygate.store.readings import now_us
 from citygate.store.retention import kept_from_us
 from citygate.store.segments import write_durably
 from citygate.store.totals import TOTALS, sum_up, whole_months, with_kind
+from citygate.validation.steps import MeterFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -215,7 +216,8 @@ class Rollups:
         return min(span[0], self._readings.partition.window_start_us(first)), span[1]
 
     def _around(self, as_of_us: int | None = None) -> Surroundings:
-        return Surroundings(self._readings, self._registry(), self._temperature(), as_of_us)
+        registry = self._registry()
+        return Surroundings(self._readings, registry, MeterFacts.of(registry), self._temperature(), as_of_us)
 
     def _derived(self, starts: Micros, around: Surroundings, meters: Sequence[int] | None) -> Iterable[PartConsumption]:
         first, last = (self._readings.partition.window(int(edge)) for edge in (starts[0], starts[-1] - 1))
