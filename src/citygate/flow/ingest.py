@@ -8,11 +8,12 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 import sqlalchemy as sa
 
+from citygate.fleet.registry import UNASSIGNED, Registry
 from citygate.link.files import cut_of_files, read_chunks
 from citygate.reading.assemble import assemble, require_columns, unpivot
 from citygate.reading.flaw import with_raw
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Bytes at each end of a file that tell it from others [byte].
 _FINGERPRINT_BYTES = 65_536
+#: No gas meter counts further: twelve digits are more than any register has [litre].
+_REGISTER_MOST_L = 999_999_999_999
 
 
 class Strangers(StrEnum):
@@ -112,19 +115,25 @@ class Intake:
         self.limits = limits or Limits()
         self.strangers = strangers
 
-    def take(self, chunk: Chunk, also: Callable[[sa.Connection, IngestCount], None] | None = None) -> IngestCount:
+    def take(
+        self,
+        chunk: Chunk,
+        also: Callable[[sa.Connection, IngestCount], None] | None = None,
+        welcomed: Callable[[sa.Connection, int], None] | None = None,
+    ) -> IngestCount:
         """Store a chunk and put the rest of its rows into quarantine, in one transaction; durable on return.
 
         Args:
             chunk: Rows as they came.
             also: More changes of the records in the same transaction.
+            welcomed: More changes of the records in the transaction before it that registers new meters.
 
         Raises:
             DiskFullError: There is no room; nothing of the chunk was kept, and the same call may be repeated.
             StoreUnavailableError: The records cannot be written now; the same.
         """
         now_us = self.now_us()
-        valid, refused, registered = self._sort_out(chunk, now_us)
+        valid, refused, registered = self._sort_out(chunk, now_us, welcomed)
         held = [
             Held(row, name, code, message, raw.encode(), readable=True)
             for row, name, code, message, raw in refused.iter_rows()
@@ -171,7 +180,8 @@ class Intake:
         for chunk in read_chunks(path, self.mapping.file, skip=chunks):
             if not chunk.free:
                 require_columns(self.mapping, chunk.frame.columns)
-            total = total.plus(self.take(chunk, _noting(file, chunk.number, total)))
+            noting, welcoming = _noting(file, chunk.number, total), _welcoming(file, chunk.number, total)
+            total = total.plus(self.take(chunk, noting, welcoming))
             chunks = chunk.number + 1
             if on_chunk is not None:
                 on_chunk(total)
@@ -179,41 +189,51 @@ class Intake:
             note_progress(connection, file, Progress(chunks, total.as_dict(), finished=True))
         return total
 
-    def _sort_out(self, chunk: Chunk, now_us: int) -> tuple[ValidatedBatch, pl.DataFrame, int]:
+    def _sort_out(
+        self, chunk: Chunk, now_us: int, welcomed: Callable[[sa.Connection, int], None] | None
+    ) -> tuple[ValidatedBatch, pl.DataFrame, int]:
         """Return the valid rows, the refused ones with what they said, and how many meters were registered."""
         frame, mapping = unpivot(chunk.frame, self.mapping)
         # Cells of a wide file share a line: within the chunk a row is known by its place.
         lines = frame[ROW]
         frame = frame.with_columns(pl.int_range(pl.len(), dtype=pl.Int64()).alias(ROW))
         batch, unfit = assemble(frame, mapping)
-        registered = self._welcome(batch) if self.strangers is Strangers.REGISTER else 0
+        registered = self._welcome(batch, welcomed) if self.strangers is Strangers.REGISTER else 0
         valid, refused = admit(batch, self.city.registry(), now_us, self.limits)
         refused = pl.concat([unfit, with_raw(refused, frame, ROW)])
         return valid, refused.with_columns(lines.gather(refused["row"]).alias("row")), registered
 
-    def _welcome(self, batch: ReadingBatch) -> int:
+    def _welcome(self, batch: ReadingBatch, welcomed: Callable[[sa.Connection, int], None] | None) -> int:
         """Register the meters that nobody knows, in the order they come, and return how many."""
-        known = self.city.registry().rows.select("meter")
+        known = self.city.registry().rows
         fresh = (
             batch.rows.select("meter")
             .unique(maintain_order=True)
-            .join(known, on="meter", how="anti", maintain_order="left")
+            .join(known.select("meter"), on="meter", how="anti", maintain_order="left")
         )
-        if fresh.is_empty():
+        listed = pl.concat([known.filter(pl.lit(value=False)), fresh], how="diagonal")
+        wide = _wide_registers(batch.rows, known)
+        if not wide.is_empty():
+            grown = known.join(wide.select("meter"), on="meter", how="semi", maintain_order="left")
+            listed = pl.concat([listed, grown]).update(wide, on="meter")
+        if listed.is_empty():
             return 0
         with translated():
-            self.city.register(fresh)
+            self.city.register(listed, lambda connection: welcomed(connection, fresh.height) if welcomed else None)
         return fresh.height
 
     def _fingerprint(self, path: Path) -> str:
         """Return what tells this file, read in this way, from all others; its name and place do not matter."""
-        size = path.stat().st_size
+        facts = path.stat()
+        size = facts.st_size
         with path.open("rb") as file:
             head = file.read(_FINGERPRINT_BYTES)
             file.seek(max(0, size - _FINGERPRINT_BYTES))
             tail = file.read(_FINGERPRINT_BYTES)
-        # How the file is cut belongs to it: a chunk has a number only under the same cut.
-        told = f"{path.suffix}\0{size}\0{self.mapping.text}\0{self.strangers}\0{cut_of_files()}\0".encode()
+        # How the file is cut belongs to it: a chunk has a number only under the same cut. So does when it was changed:
+        # a correction in its middle may alter neither its size nor its ends.
+        cut = (path.suffix, size, facts.st_mtime_ns, self.mapping.text, self.strangers, cut_of_files())
+        told = "\0".join(map(str, cut)).encode()
         return hashlib.blake2b(told + head + tail, digest_size=16).hexdigest()
 
 
@@ -222,6 +242,35 @@ def _noting(file: str, number: int, before: IngestCount) -> Callable[[sa.Connect
         note_progress(connection, file, Progress(number + 1, before.plus(count).as_dict(), finished=False))
 
     return note
+
+
+def _welcoming(file: str, number: int, before: IngestCount) -> Callable[[sa.Connection, int], None]:
+    """Return what keeps the number of new meters when the process dies between their registration and their rows."""
+
+    def note(connection: sa.Connection, meters: int) -> None:
+        counts = before.plus(IngestCount(meters_registered=meters)).as_dict()
+        note_progress(connection, file, Progress(number, counts, finished=False))
+
+    return note
+
+
+def _wide_registers(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return ``meter`` and ``register_max_l`` where a register has more digits than a meter of its kind is taken for.
+
+    Only of meters that nobody knows or described: the smallest power of ten above the largest register seen.
+    """
+    usual_l = cast("int", Registry.unknown["register_max_l"])
+    beyond = rows.lazy().filter(pl.col("index_l").is_between(usual_l, _REGISTER_MOST_L))
+    digits = pl.col("index_l").max().cast(pl.String).str.len_chars()
+    return (
+        beyond.group_by("meter", maintain_order=True)
+        .agg(pl.lit(10, pl.Int64).pow(digits).cast(pl.Int64).alias("wanted_l"))
+        .join(known.lazy().select("meter", "zone", "register_max_l"), on="meter", how="left", maintain_order="left")
+        .filter(pl.col("zone").is_null() | ((pl.col("zone") == UNASSIGNED) & (pl.col("register_max_l") >= usual_l)))
+        .filter(pl.col("wanted_l") > pl.col("register_max_l").fill_null(usual_l))
+        .select("meter", pl.col("wanted_l").alias("register_max_l"))
+        .collect()
+    )
 
 
 def _with_commit(connection: sa.Connection, count: IngestCount) -> IngestCount:

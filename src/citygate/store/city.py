@@ -16,7 +16,6 @@ from citygate.quantity.clock import CityClock
 from citygate.quantity.gas import Conversion
 from citygate.reading.partition import Partition
 from citygate.store.compaction import sweep
-from citygate.store.manifest import mark_dirty
 from citygate.store.quarantine import Quarantine
 from citygate.store.readings import ReadingStore
 from citygate.store.records import meters_table, open_records, settings_table
@@ -178,8 +177,6 @@ class City:
             fresh = fresh.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("code") + known.count())
             listed = listed.join(pl.concat([codes, fresh]), on="meter", how="left", maintain_order="left")
             replaced = sorted({code for code in listed["code"].to_list() if code < known.count()})
-            blocks = {self.readings.partition.block(code) for code in replaced}
-            parts = [part for part in self.readings.presence() if part[0] in blocks] if blocks else []
             with self.records.begin() as connection:
                 for start in range(0, len(replaced), 500):
                     connection.execute(
@@ -190,7 +187,8 @@ class City:
                 connection.execute(settings_table.delete().where(settings_table.c.key == _REGISTRY_VERSION))
                 version = {"key": _REGISTRY_VERSION, "value": json.dumps(uuid.uuid4().hex)}
                 connection.execute(settings_table.insert().values(**version))
-                mark_dirty(connection, parts)
+                if replaced:
+                    self.rollups.mark_meters(replaced, connection)
                 if also:
                     also(connection)
             return self.registry()
