@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: A meter without a reading for this long, counted from the newest reading of the city, is late.
 LATE_AFTER_US = 26 * US_PER_HOUR
 _KEEP_S = 1.0
+#: A look that takes long (many meters, a busy machine) is followed by a rest of so many times its length.
+_REST = 4
 _NEWEST = ("at_us", "index_l", "flow_lph", "pressure_pa", "temperature_mk", "battery_mv", "status", "received_us")
 
 
@@ -56,14 +58,16 @@ class SnapshotKeeper:
         self._tick_s = tick_s
         self._lock = threading.Lock()
         self._held: Snapshot | None = None
-        self._taken_s = 0.0
+        self._until_s = 0.0
 
     def now(self) -> Snapshot:
-        """Return a snapshot that is at most a second old."""
+        """Return a snapshot that is at most a second old, or a few times as old as a look takes."""
         with self._lock:
-            if self._held is None or self._tick_s() - self._taken_s >= _KEEP_S:
+            began_s = self._tick_s()
+            if self._held is None or began_s >= self._until_s:
                 self._held = _take(self._city)
-                self._taken_s = self._tick_s()
+                taken_s = self._tick_s()
+                self._until_s = taken_s + max(_KEEP_S, _REST * (taken_s - began_s))
             return self._held
 
     def forget(self) -> None:

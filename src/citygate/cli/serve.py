@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import uvicorn
 
 from citygate.api.app import LOOPBACK, create_app
 from citygate.cli.options import StoreOption
+from citygate.errors import CitygateError
 from citygate.store.city import City
 from citygate.store.readings import now_us as machine_now_us
 from citygate.web.pages import add_pages
@@ -58,6 +60,16 @@ def site(city: City, *, hosts: Sequence[str] = LOOPBACK, now_us: Callable[[], in
     return create_app(city, mounts=[add_pages], hosts=hosts, now_us=now_us)
 
 
+class CannotListenError(CitygateError):
+    """An address or port cannot be listened on."""
+
+    code = "cannot_listen"
+
+    def __init__(self, host: str, port: int, cause: OSError) -> None:
+        self.host, self.port = host, port
+        super().__init__(f"{host}:{port} cannot be listened on ({cause.strerror}); name another with --port or --host")
+
+
 class SiteServer(uvicorn.Server):
     """A server that ends its event streams when it is told to stop, so that it stops at once.
 
@@ -73,6 +85,14 @@ class SiteServer(uvicorn.Server):
             uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=_GRACE_S)
         )
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop.
+
+        Raises:
+            CannotListenError: The address is not of this machine, or the port is taken.
+        """
+        super().run(sockets or [_listening(self.config.host, self.config.port)])
+
     def handle_exit(self, sig: Any, frame: FrameType | None) -> None:
         """Stop on a signal."""
         self._site.state.stopping.set()
@@ -82,3 +102,11 @@ class SiteServer(uvicorn.Server):
         """Stop a server that runs in another thread."""
         self._site.state.stopping.set()
         self.should_exit = True
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as cause:
+        raise CannotListenError(host, port, cause) from cause
