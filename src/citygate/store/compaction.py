@@ -69,8 +69,14 @@ def compact(store: ReadingStore, progress: Callable[[int, int], None] | None = N
 
 
 def sweep(store: ReadingStore) -> None:
-    """Delete files that are out of use for good, and those that a killed process left behind."""
-    with store.lock.held(), store.records.begin() as connection:
+    """Delete files that are out of use for good, and those that a killed process left behind; not while one writes."""
+    with store.lock.tried() as mine:
+        if mine:
+            _sweep(store)
+
+
+def _sweep(store: ReadingStore) -> None:
+    with store.records.begin() as connection:
         old = segments_table.c.retired_us < now_us() - GRACE_US
         connection.execute(segments_table.delete().where(old))
         named = set(connection.scalars(sa.select(segments_table.c.name)))

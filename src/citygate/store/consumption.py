@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,7 +103,9 @@ def derive(around: Surroundings, part: Part, meters: Sequence[int] | None = None
     starts = np.arange(0, max(len(codes), 1), _METERS_AT_ONCE)
     bounds = np.append(np.searchsorted(rows["meter"].to_numpy(), codes[starts] if len(codes) else []), len(rows))
     found = [
-        _settled(rows[int(low) : int(high)], codes[start : start + _METERS_AT_ONCE], edges, day_edges, around)
+        _settled(
+            rows[int(low) : int(high)], codes[start : start + _METERS_AT_ONCE], (edges, day_edges), last_us, around
+        )
         for start, low, high in zip(starts, bounds[:-1], bounds[1:], strict=False)
     ]
     return PartConsumption(
@@ -118,15 +120,18 @@ def derive(around: Surroundings, part: Part, meters: Sequence[int] | None = None
 
 
 def _settled(
-    rows: pl.DataFrame, codes: Whole, edges: Micros, day_edges: Micros, around: Surroundings
+    rows: pl.DataFrame, codes: Whole, both_edges: tuple[Micros, Micros], last_us: int, around: Surroundings
 ) -> tuple[Cells, Cells, pl.DataFrame]:
     """Return the consumption of a few meters by hour and by gas day, and how their gaps were filled."""
+    edges, day_edges = both_edges
     found = steps(rows, around.facts)
     local = np.searchsorted(codes, rows["meter"].to_numpy()).astype(np.int64)
     knots = curve(local, rows["at_us"].to_numpy(), found, len(codes))
     estimates, passed_l = fill(knots, codes, edges, around)
     of_day = np.searchsorted(edges, day_edges)
     hours = settle(knots, edges, passed_l)
+    # Nothing is missing of the time after the newest reading of all meters: it has not happened yet.
+    hours = replace(hours, expected=hours.expected & (edges[:-1] < last_us))
     return hours, settle(knots, day_edges, {knot: passed[of_day] for knot, passed in passed_l.items()}), estimates
 
 

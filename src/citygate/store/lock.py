@@ -32,3 +32,24 @@ class WriterLock:
                 yield
             finally:
                 self._depth -= 1
+
+    @contextmanager
+    def tried(self) -> Iterator[bool]:
+        """Hold the lock if nobody else does, and tell whether it is held."""
+        if not self._thread.acquire(blocking=False):
+            yield False
+            return
+        with ExitStack() as stack:
+            stack.callback(self._thread.release)
+            if not self._depth:
+                file = stack.enter_context(self._path.open("a"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    yield False
+                    return
+            self._depth += 1
+            try:
+                yield True
+            finally:
+                self._depth -= 1

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from citygate.quantity.clock import US_PER_HOUR
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from citygate.store.manifest import Bits, Part
 
 Whole = npt.NDArray[np.int64]
+
+#: Local hours begin at full, half or quarter hours of UTC.
+_QUARTER_US = US_PER_HOUR // 4
 
 
 def touched(
@@ -57,8 +62,8 @@ def touched(
                 gained[block, w][there] = True
             inside = np.unique(there[~(bits[there] & appended[mine][here])])
             dirty |= {(block, v) for v in _reach(block, w, inside, presence, known, top)} | {(block, w)}
-    if last_us is not None and partition.clock.gas_day(int(at_us.max())) > partition.clock.gas_day(last_us):
-        # A gas day began: every meter is expected in it, also those that are silent.
+    if last_us is not None and int(at_us.max()) // _QUARTER_US > (last_us - 1) // _QUARTER_US:
+        # Another hour has happened: every meter was expected in it, also those that are silent.
         dirty |= {(block, w) for block in {b for b, _ in presence} for w in range(before, top + 1)}
     return gained, dirty
 
