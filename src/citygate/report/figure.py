@@ -90,7 +90,7 @@ def consumption(frame: pl.DataFrame, theme: Theme, *, modelled: bool, title: str
         .mark_rule(strokeWidth=4, color=colour["missing"])
         .encode(x=time, x2="until:T", y=alt.datum(0), tooltip=[alt.Tooltip("when:N", title="missing from")])
     )
-    layers: list[alt.Chart] = [bars, missing]
+    layers: list[alt.Chart] = [bars, missing] if len(gaps) else [bars]
     if modelled:
         outline = marked.select(
             "at", "when", pl.when(pl.col("quality") != "missing").then("volume_l").alias("volume_l")

@@ -15,7 +15,7 @@ router = APIRouter(include_in_schema=False)
 
 _ACTIONS = {
     "acknowledge": "The case stays open and shows that somebody works on it.",
-    "close": "The case leaves the map and the open list. A new alarm of this kind at this meter opens a new case.",
+    "close": "The case leaves the map and the open list. A new alarm at this place within 14 days opens it again.",
     "reopen": "The case is open again, with its whole history.",
 }
 _MOST_TEXT_B = 4_000
