@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import webbrowser
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,14 +26,20 @@ from citygate.quantity.clock import US_PER_HOUR, CityClock
 from citygate.report.geojson import pipes, zones
 from citygate.report.table import Format, write_table
 from citygate.simulate import metering, town
+from citygate.simulate.event import Events, LeakPlan
 from citygate.simulate.network import schutterwald
 from citygate.store.city import City
 
 if TYPE_CHECKING:
     from citygate.simulate.world import World
 
-_MONTH = "2026-01-05"
-_REPLAY_DAYS, _LIVE_DAYS = 28, 56
+_BEGIN = "2025-12-29"
+#: Detectors learn each home's past in the first two weeks; then comes a winter month with what was planted, then life.
+_LEARN_DAYS, _MONTH_DAYS, _LIVE_DAYS = 14, 28, 56
+_LEAKS = 40
+_DAY_ROWS = 36_000
+#: Leaks that begin so many hours after the town went live, and their flow [l/h].
+_LIVE_LEAKS = ((3, 450.0), (30, 300.0), (80, 200.0), (150, 400.0))
 
 
 def register(app: typer.Typer) -> None:
@@ -79,7 +85,9 @@ class Town:
 def demo(
     store: Annotated[Path | None, typer.Option(help="Folder to keep the town in; a temporary one when absent.")] = None,
     once: Annotated[bool, typer.Option("--once", help="No browser: replay, compare with the truth, and end.")] = False,
-    days: Annotated[int, typer.Option(help="Days to replay.", min=2, max=365)] = _REPLAY_DAYS,
+    days: Annotated[
+        int, typer.Option(help="Days to replay; nothing is planted in the first 14, in which detectors learn.", min=16)
+    ] = _LEARN_DAYS + _MONTH_DAYS,
     seed: Annotated[int, typer.Option(help="Another number makes other leaks.", min=0)] = 1,
     pace: Annotated[float, typer.Option(help="Seconds that an hour of the town takes, live.", min=0.05)] = 2.0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -106,20 +114,46 @@ def demo(
             shutil.rmtree(kept.parent, ignore_errors=True)
 
 
-def settle_town(path: Path, days: int, seed: int, chunk_rows: int) -> Town:
+def settle_town(path: Path, days: int, seed: int, live_days: int) -> Town:
     """Make the store of a town whose first reading is still to come."""
     city = City.create(path, name="Schutterwald (demo)", clock=CityClock())
-    start_us = city.clock.parse(_MONTH)
-    world = town.build(town.TownPlan(start_us, days, seed, clock=city.clock, chunk_rows=chunk_rows))
+    start_us = city.clock.parse(_BEGIN)
+    plan = town.TownPlan(
+        start_us,
+        days + live_days,
+        seed,
+        planted_days=days,
+        quiet_days=_LEARN_DAYS,
+        leaks=LeakPlan(_LEAKS),
+        clock=city.clock,
+        chunk_rows=1 if live_days else _DAY_ROWS,
+    )
+    world = town.build(plan)
+    if live_days:
+        world = _with_leaks(world, start_us + days * 24 * US_PER_HOUR)
     city.register(world.meters)
     network = schutterwald()
     city.keep_geometry([*pipes(network.pipes), *zones(network.zones)])
     return Town(city, world, start_us)
 
 
+def _with_leaks(world: World, live_us: int) -> World:
+    """Add leaks to the life of the town, in houses that nothing else befalls."""
+    taken = set(world.events.rows["row"].to_list())
+    houses = world.meters.head(world.customer_count).with_row_index("row").filter(pl.col("nature") == "modelled")
+    free = [row for row in houses["row"].to_list() if row not in taken][::97]
+    end_us = live_us + 2 * _LIVE_DAYS * 24 * US_PER_HOUR
+    rows = [
+        (row, "leak", live_us + after * US_PER_HOUR, end_us, flow_lph)
+        for row, (after, flow_lph) in zip(free, _LIVE_LEAKS, strict=False)
+    ]
+    leaks = pl.DataFrame(rows, schema=world.events.columns, orient="row")
+    return replace(world, events=Events(pl.concat([world.events.rows, leaks])))
+
+
 def _replay_once(path: Path, days: int, seed: int, form: Format) -> None:
     begin = time.perf_counter()
-    place = settle_town(path, days, seed, 36_000)
+    place = settle_town(path, days, seed, 0)
     rounds = Rounds(place.city, lambda: place.now_us)
     for frame in metering.readings(place.world):
         place.take(frame)
@@ -175,7 +209,7 @@ def _tell(report: dict[str, Any], result: Score) -> None:
 
 def _run_live(path: Path, plan: tuple[int, int], pace: float, address: tuple[str, int], *, open_browser: bool) -> None:
     days, seed = plan
-    place = settle_town(path, days + _LIVE_DAYS, seed, 1)
+    place = settle_town(path, days, seed, _LIVE_DAYS)
     rounds = Rounds(place.city, lambda: place.now_us)
     stop = threading.Event()
     server = SiteServer(site(place.city, now_us=lambda: place.now_us), *address)

@@ -43,6 +43,7 @@ class TownPlan:
         seed: Of all randomness.
         interval_s: Time between readings, 900 or 3,600 [s].
         planted_days: Events begin within so many days from the begin; 0 plants nothing, None means the whole period.
+        quiet_days: Nothing is planted in the first so many days, in which detectors learn.
         leaks: Leaks behind meters.
         faults: How well the radio works.
         full_share: Share of modelled meters that tell flow, pressure and temperature beside the register.
@@ -56,6 +57,7 @@ class TownPlan:
     seed: int
     interval_s: int = 3_600
     planted_days: int | None = None
+    quiet_days: int = 0
     leaks: LeakPlan = field(default_factory=lambda: LeakPlan(LEAK_COUNT))
     faults: Faults = Faults.TYPICAL
     full_share: float = 0.7
@@ -231,4 +233,5 @@ def _events(
         plan.end_us if plan.planted_days is None else min(plan.end_us, plan.start_us + plan.planted_days * _DAY_US)
     )
     rng = stream_of(plan.seed, EVENTS)
-    return event.plant(rng, planting, candidates, inlets, (plan.start_us, until_us), weight[candidates])
+    from_us = min(plan.start_us + plan.quiet_days * _DAY_US, until_us)
+    return event.plant(rng, planting, candidates, inlets, (from_us, until_us), weight[candidates])
