@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,10 @@ class City:
         self.quarantine = Quarantine(self.records)
         self.readings = ReadingStore(path / "readings", self.records, partition)
         self.rollups = Rollups(path / "rollups", self.readings, self.registry, self.temperature, self.conversion)
-        sweep(self.readings)
+        # Housekeeping: where the disk is full or may not be written, it waits.
+        with suppress(sa.exc.OperationalError):
+            sweep(self.readings)
+            self.rollups.sweep()
 
     @classmethod
     def create(

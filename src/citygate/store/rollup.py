@@ -82,7 +82,7 @@ class Rollups:
                 self._clean(part, row.mark)
             if progress:
                 progress(done + 1, len(dirty))
-        self._sweep()
+        self.sweep()
         return len(dirty)
 
     def unsettled(self) -> int:
@@ -286,11 +286,14 @@ class Rollups:
         with self._readings.lock.held(), self._readings.records.begin() as connection:
             connection.execute(dirty_table.delete().where(stale))
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Delete rollups that are out of use for good, and those that a killed process left behind."""
-        with self._readings.lock.held(), self._readings.records.begin() as connection:
-            connection.execute(rollups_table.delete().where(rollups_table.c.retired_us < now_us() - GRACE_US))
-            named = set(connection.scalars(sa.select(rollups_table.c.name)))
-        for path in self._folder.iterdir():
-            if path.name.split(".")[0] not in named and path.stat().st_mtime_ns // 1_000 < now_us() - GRACE_US:
-                path.unlink(missing_ok=True)
+        with self._readings.lock.tried() as mine:
+            if not mine:
+                return
+            with self._readings.records.begin() as connection:
+                connection.execute(rollups_table.delete().where(rollups_table.c.retired_us < now_us() - GRACE_US))
+                named = set(connection.scalars(sa.select(rollups_table.c.name)))
+            for path in self._folder.iterdir():
+                if path.name.split(".")[0] not in named and path.stat().st_mtime_ns // 1_000 < now_us() - GRACE_US:
+                    path.unlink(missing_ok=True)
