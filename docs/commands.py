@@ -17,8 +17,8 @@ _HEAD = """# Commands
 Written from the program by `make docs`; change the words in `src/citygate/cli`, not here.
 
 Exit codes: 0 all is well, 1 something was found, refused or may be tried again, 2 wrong usage or a
-[request that cannot be met](errors.md). `-h` or `--help` works everywhere. Times are written as a gas day (`2026-01-31`), as local
-time of the city (`2026-01-31T06:00`) or with an offset (`2026-01-31T06:00:00+01:00`).
+[request that cannot be met](errors.md). `-h` or `--help` works everywhere. Times are written as a gas day
+(`2026-01-31`), as local time of the city (`2026-01-31T06:00`) or with an offset (`2026-01-31T06:00:00+01:00`).
 """
 
 
@@ -82,7 +82,11 @@ def _default(parameter: Any) -> str:
     if isinstance(parameter.show_default, str):
         return parameter.show_default
     value = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
-    return "" if value is None or value is False or value == "" or callable(value) else f"`{'yes' if value is True else value}`"
+    return (
+        ""
+        if value is None or value is False or value == "" or callable(value)
+        else f"`{'yes' if value is True else value}`"
+    )
 
 
 def _prose(text: str) -> str:

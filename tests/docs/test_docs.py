@@ -1,4 +1,4 @@
-"""The docs are true: their commands run and print what they show, their links lead somewhere, and nothing is left out."""
+"""The docs are true: commands print what is shown, links lead somewhere, and nothing is left out."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def blocks(path: Path):
 
 def steps(text: str):
     """Yield command, exit code and shown output of a console block."""
-    for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
         code = re.match(r"# exits with (\d+)\n?", shown)
         yield command.strip(), int(code[1]) if code else 0, shown[code.end() :] if code else shown
@@ -91,7 +91,7 @@ def run(command: str, folder: Path, monkeypatch) -> tuple[int, str]:
 
 
 def agrees(shown: str, said: str) -> bool:
-    """Whether output is what the page shows; a line of three dots stands for any lines, three dots within one for text."""
+    """Whether output is what the page shows; a line of three dots stands for any lines, dots within a line for text."""
     lines = [re.escape(line.rstrip()).replace(r"\.\.\.", ".*") for line in shown.rstrip().splitlines()]
     pattern = "".join(r"(?:.*\n)*?" if line == ".*" else f"{line} *\n" for line in lines)
     return re.fullmatch(pattern, said.rstrip() + "\n") is not None
@@ -167,7 +167,7 @@ def test_every_error_is_told_with_its_code_and_no_other():
     text = told("reference/errors.md")
     codes = {each.code for each in error_classes()} | set(STATUS)
     assert_all_in(sorted(codes), text)
-    listed = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.M))
+    listed = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE))
     http_only = {"invalid_request", "not_found", "http", "internal"}
     assert listed - codes - http_only == set()
 
@@ -210,4 +210,6 @@ def test_numbers_of_decisions_are_unique_and_each_has_its_parts():
     assert [path.name[:4] for path in decisions] == [f"{number:04d}" for number in range(1, len(decisions) + 1)]
     for path in decisions:
         text = path.read_text(encoding="utf-8")
-        assert [part for part in ("## Context", "## Options", "## Decision", "## Consequences") if part not in text] == []
+        assert [
+            part for part in ("## Context", "## Options", "## Decision", "## Consequences") if part not in text
+        ] == []
