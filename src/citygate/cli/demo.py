@@ -11,6 +11,7 @@ import threading
 import time
 import webbrowser
 from dataclasses import dataclass, field, replace
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from citygate.cli.serve import SiteServer, site
 from citygate.detection.score import Score, score
 from citygate.flow.ingest import IngestCount, Intake
 from citygate.flow.rounds import Rounds
+from citygate.flow.watch import panel_of
 from citygate.link.chunk import Chunk, numbered
 from citygate.quantity.clock import US_PER_HOUR, CityClock
 from citygate.report.geojson import pipes, zones
@@ -31,6 +33,7 @@ from citygate.simulate.network import schutterwald
 from citygate.store.city import City
 
 if TYPE_CHECKING:
+    from citygate.detection.panel import Panel
     from citygate.simulate.world import World
 
 _BEGIN = "2025-12-29"
@@ -89,7 +92,7 @@ def demo(
         int, typer.Option(help="Days to replay; nothing is planted in the first 14, in which detectors learn.", min=16)
     ] = _LEARN_DAYS + _MONTH_DAYS,
     seed: Annotated[int, typer.Option(help="Another number makes other leaks.", min=0)] = 1,
-    pace: Annotated[float, typer.Option(help="Seconds that an hour of the town takes, live.", min=0.05)] = 2.0,
+    pace: Annotated[float, typer.Option(help="Seconds that an hour of the town takes, live.", min=0.05)] = 1.0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65_535)] = 8080,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
@@ -137,6 +140,12 @@ def settle_town(path: Path, days: int, seed: int, live_days: int) -> Town:
     return Town(city, world, start_us)
 
 
+def _panel() -> Panel:
+    """Return the detectors with the thresholds of this town."""
+    with as_file(files("citygate.simulate") / "data" / "town" / "detectors.toml") as path:
+        return panel_of(path)
+
+
 def _with_leaks(world: World, live_us: int) -> World:
     """Add leaks to the life of the town, in houses that nothing else befalls."""
     taken = set(world.events.rows["row"].to_list())
@@ -154,7 +163,7 @@ def _with_leaks(world: World, live_us: int) -> World:
 def _replay_once(path: Path, days: int, seed: int, form: Format) -> None:
     begin = time.perf_counter()
     place = settle_town(path, days, seed, 0)
-    rounds = Rounds(place.city, lambda: place.now_us)
+    rounds = Rounds(place.city, lambda: place.now_us, _panel())
     for frame in metering.readings(place.world):
         place.take(frame)
         rounds.look()
@@ -210,7 +219,7 @@ def _tell(report: dict[str, Any], result: Score) -> None:
 def _run_live(path: Path, plan: tuple[int, int], pace: float, address: tuple[str, int], *, open_browser: bool) -> None:
     days, seed = plan
     place = settle_town(path, days, seed, _LIVE_DAYS)
-    rounds = Rounds(place.city, lambda: place.now_us)
+    rounds = Rounds(place.city, lambda: place.now_us, _panel())
     stop = threading.Event()
     server = SiteServer(site(place.city, now_us=lambda: place.now_us), *address)
     work = [
