@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import duckdb
-import httpx
+import httpx2 as httpx
 import polars as pl
 
 from bench.measure import Results, peak_mib, timed

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import polars as pl
 import typer
 
-from citygate.cli.serve import SiteServer, site
+from citygate.cli.serve import SiteServer, run_beside, site
 from citygate.detection.score import Score, score
 from citygate.flow.ingest import IngestCount, Intake
 from citygate.flow.rounds import Rounds
@@ -220,24 +220,13 @@ def _run_live(path: Path, plan: tuple[int, int], pace: float, address: tuple[str
     days, seed = plan
     place = settle_town(path, days, seed, _LIVE_DAYS)
     rounds = Rounds(place.city, lambda: place.now_us, _panel())
-    stop = threading.Event()
     server = SiteServer(site(place.city, now_us=lambda: place.now_us), *address)
-    work = [
-        threading.Thread(target=_feed, args=(place, place.now_us + days * 24 * US_PER_HOUR, pace, stop), daemon=True),
-        threading.Thread(target=rounds.run, args=(stop, 1.0), daemon=True),
-    ]
+    live_us = place.now_us + days * 24 * US_PER_HOUR
     url = f"http://{address[0]}:{address[1]}/"
     typer.echo(f"citygate: the town is at {url}; {days} days pass fast, then an hour every {pace:g} s. Ctrl-C stops.")
-    for thread in work:
-        thread.start()
     if open_browser:
         threading.Timer(1.5, webbrowser.open, [url]).start()
-    try:
-        server.run()
-    finally:
-        stop.set()
-        for thread in work:
-            thread.join(30)
+    run_beside(server, [lambda stop: _feed(place, live_us, pace, stop), lambda stop: rounds.run(stop, 1.0)])
 
 
 def _feed(place: Town, live_us: int, pace: float, stop: threading.Event) -> None:

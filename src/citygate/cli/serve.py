@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 import uvicorn
@@ -11,6 +14,11 @@ import uvicorn
 from citygate.api.app import LOOPBACK, create_app
 from citygate.cli.options import StoreOption
 from citygate.errors import CitygateError
+from citygate.flow.inbox import watch
+from citygate.flow.ingest import IngestCount, Intake, Strangers
+from citygate.flow.rounds import Rounds
+from citygate.flow.watch import panel_of
+from citygate.link.mqtt import MqttListener, MqttSettings
 from citygate.store.city import City
 from citygate.store.readings import now_us as machine_now_us
 from citygate.web.pages import add_pages
@@ -23,6 +31,9 @@ if TYPE_CHECKING:
 
 #: Requests that run when the server is told to stop get so long to finish [s].
 _GRACE_S = 5
+#: Time between two rounds of detection and derivation, and between two looks at a folder [s].
+_ROUND_S = 2.0
+_JOIN_S = 30
 
 
 def register(app: typer.Typer) -> None:
@@ -39,14 +50,83 @@ def serve(
     allow_host: Annotated[
         list[str] | None, typer.Option("--allow-host", help="Name under which browsers reach the server; repeatable.")
     ] = None,
+    mqtt: Annotated[
+        str | None, typer.Option(help="Broker to take readings from: mqtt://[user@]host[:port] or mqtts://...")
+    ] = None,
+    mqtt_password_file: Annotated[
+        Path | None, typer.Option(help="File with the password for the broker.", exists=True, dir_okay=False)
+    ] = None,
+    mqtt_ca: Annotated[
+        Path | None, typer.Option(help="Certificates to trust for mqtts, instead of the system's.", exists=True)
+    ] = None,
+    folder: Annotated[
+        list[Path] | None, typer.Option(help="Folder whose complete files are taken; may be repeated.", exists=True)
+    ] = None,
+    panel: Annotated[Path | None, typer.Option(help="TOML file of detectors instead of the shipped ones.")] = None,
 ) -> None:
-    """Serve the API and the pages of a store until Ctrl-C.
+    """Take readings, keep alarms and totals up to date, and show them, until Ctrl-C.
 
-    There is no login yet: listen on other addresses only where everybody who reaches them may see all data.
+    Readings come by POST /v1/readings, and from a broker and folders where these are named. There is no login yet:
+    listen on other addresses only where everybody who reaches them may see and send all data.
     """
-    app = site(City.open(store), hosts=(*LOOPBACK, host, *(allow_host or ())))
+    city = City.open(store)
+    intake = Intake(city, machine_now_us)
+    rounds = Rounds(city, machine_now_us, panel_of(panel) if panel else None)
+    work: list[Callable[[threading.Event], None]] = [lambda stop: rounds.run(stop, _ROUND_S)]
+    if mqtt:
+        listener = MqttListener(_broker(mqtt, mqtt_password_file, mqtt_ca))
+        work.append(lambda stop: listener.listen(intake.take, stop))
+    if folder:
+        folders = list(folder)
+        taken = Intake(city, machine_now_us, strangers=Strangers.REFUSE)
+        work.append(lambda stop: watch(taken, folders, _told, poll_s=_ROUND_S, stop=stop))
+    app = site(city, hosts=(*LOOPBACK, host, *(allow_host or ())))
     typer.echo(f"citygate: http://{host}:{port}/ shows {store}; Ctrl-C stops", err=True)
-    SiteServer(app, host, port).run()
+    run_beside(SiteServer(app, host, port), work)
+
+
+def run_beside(server: SiteServer, work: Sequence[Callable[[threading.Event], None]]) -> None:
+    """Serve while work goes on in threads; when either ends, all ends, and an error of the work is raised again."""
+    stop = threading.Event()
+    failed: list[BaseException] = []
+
+    def guarded(job: Callable[[threading.Event], None]) -> None:
+        try:
+            job(stop)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread of the server
+            failed.append(error)
+            server.stop()
+
+    threads = [threading.Thread(target=guarded, args=(job,), daemon=True) for job in work]
+    for thread in threads:
+        thread.start()
+    try:
+        server.run()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(_JOIN_S)
+    if failed:
+        raise failed[0]
+
+
+def _broker(url: str, password_file: Path | None, ca_file: Path | None) -> MqttSettings:
+    parts = urlsplit(url)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise typer.BadParameter(f"'{url}' is not like mqtt://host or mqtts://host:8883", param_hint="--mqtt")
+    tls = parts.scheme == "mqtts"
+    return MqttSettings(
+        host=parts.hostname,
+        port=parts.port or (8883 if tls else 1883),
+        username=parts.username or "",
+        password=password_file.read_text(encoding="utf-8").strip() if password_file else "",
+        tls=tls,
+        ca_file=str(ca_file or ""),
+    )
+
+
+def _told(path: Path, count: IngestCount | None, reason: str) -> None:
+    typer.echo(f"citygate: {path.name}: {reason if count is None else count.as_dict()}", err=True)
 
 
 def site(city: City, *, hosts: Sequence[str] = LOOPBACK, now_us: Callable[[], int] = machine_now_us) -> FastAPI:
