@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
@@ -20,18 +18,15 @@ from citygate.reading.flaw import with_raw
 from citygate.reading.mapping import ROW, Mapping, plain_mapping
 from citygate.store.manifest import commits_table
 from citygate.store.quarantine import Held, Progress, hold, note_progress
-from citygate.store.records import StoreUnavailableError
-from citygate.store.segments import DiskFullError
 from citygate.validation.admit import Limits, admit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from citygate.link.chunk import Chunk
     from citygate.reading.batch import ReadingBatch, ValidatedBatch
     from citygate.store.city import City
-    from citygate.store.readings import AppendCount
 
 #: Bytes at each end of a file that tell it from others [byte].
 _FINGERPRINT_BYTES = 65_536
@@ -150,7 +145,7 @@ class Intake:
             if also is not None:
                 also(connection, _with_commit(connection, count))
 
-        kept = append(self.city, valid, source=chunk.source, recorded_us=now_us, also=keep)
+        kept = self.city.readings.append(valid, source=chunk.source, recorded_us=now_us, also=keep)
         return replace(count, stored=kept.stored, duplicate=kept.duplicate, revised=kept.revised)
 
     def ingest(self, path: Path, on_chunk: Callable[[IngestCount], None] | None = None) -> IngestCount:
@@ -185,7 +180,7 @@ class Intake:
             chunks = chunk.number + 1
             if on_chunk is not None:
                 on_chunk(total)
-        with translated(), self.city.records.begin() as connection:
+        with self.city.records.begin() as connection:
             note_progress(connection, file, Progress(chunks, total.as_dict(), finished=True))
         return total
 
@@ -218,8 +213,7 @@ class Intake:
             listed = pl.concat([listed, grown]).update(wide, on="meter")
         if listed.is_empty():
             return 0
-        with translated():
-            self.city.register(listed, lambda connection: welcomed(connection, fresh.height) if welcomed else None)
+        self.city.register(listed, lambda connection: welcomed(connection, fresh.height) if welcomed else None)
         return fresh.height
 
     def _fingerprint(self, path: Path) -> str:
@@ -279,38 +273,6 @@ def _with_commit(connection: sa.Connection, count: IngestCount) -> IngestCount:
     query = sa.select(table.stored, table.duplicate, table.revised).order_by(table.commit.desc()).limit(1)
     stored, duplicate, revised = connection.execute(query).one()
     return replace(count, stored=stored, duplicate=duplicate, revised=revised)
-
-
-def append(
-    city: City, batch: ValidatedBatch, *, source: str, recorded_us: int, also: Callable[[sa.Connection], None]
-) -> AppendCount:
-    """Append to the store; a full disk or a database that cannot be written is a typed error that may be retried."""
-    with translated():
-        return city.readings.append(batch, source=source, recorded_us=recorded_us, also=also)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn errors of the disk and the database into those of the store.
-
-    Raises:
-        DiskFullError: The disk is full.
-        StoreUnavailableError: The database cannot be read or written now.
-    """
-    try:
-        yield
-    except sa.exc.OperationalError as cause:
-        if "full" in str(cause.orig):
-            raise DiskFullError(
-                "the disk is full; free some space, then repeat the command: it goes on where it stopped"
-            ) from cause
-        raise StoreUnavailableError(f"the records of the city cannot be used now: {cause.orig}") from cause
-    except OSError as cause:
-        if cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFullError(
-                "the disk is full; free some space, then repeat the command: it goes on where it stopped"
-            ) from cause
-        raise
 
 
 def ingest(intake: Intake, paths: Iterable[Path], on_chunk: Callable[[IngestCount], None] | None = None) -> IngestCount:

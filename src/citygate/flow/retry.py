@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from citygate.flow.ingest import append
 from citygate.link.json_rows import read_lines
 from citygate.reading.assemble import assemble, long_mapping
 from citygate.reading.mapping import parse_mapping, plain_mapping
@@ -83,6 +82,6 @@ def _retry_group(city: City, rows: pl.DataFrame, now_us: int, limits: Limits) ->
         settle(connection, settled, now_us)
         correct(connection, reasons)
 
-    kept = append(city, valid, source=f"quarantine: {rows['source'][0]}", recorded_us=now_us, also=also)
+    kept = city.readings.append(valid, source=f"quarantine: {rows['source'][0]}", recorded_us=now_us, also=also)
     counts = Counter(stored=kept.stored, duplicate=kept.duplicate, revised=kept.revised, unread=len(lost))
     return counts, Counter(refused["code"].to_list())

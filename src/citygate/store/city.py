@@ -19,7 +19,7 @@ from citygate.reading.partition import Partition
 from citygate.store.compaction import sweep
 from citygate.store.quarantine import Quarantine
 from citygate.store.readings import ReadingStore
-from citygate.store.records import meters_table, open_records, settings_table
+from citygate.store.records import StoreUnavailableError, meters_table, open_records, settings_table
 from citygate.store.rollup import Rollups
 from citygate.store.segments import write_durably
 
@@ -79,7 +79,7 @@ class City:
         self.readings = ReadingStore(path / "readings", self.records, partition)
         self.rollups = Rollups(path / "rollups", self.readings, self.registry, self.temperature, self.conversion)
         # Housekeeping: where the disk is full or may not be written, it waits.
-        with suppress(sa.exc.OperationalError):
+        with suppress(StoreUnavailableError):
             sweep(self.readings)
             self.rollups.sweep()
 
@@ -120,7 +120,8 @@ class City:
             "block_meters": block_meters,
         }
         draft = path / "records.draft"
-        draft.unlink(missing_ok=True)
+        for left in path.glob(f"{draft.name}*"):
+            left.unlink()
         engine = open_records(draft)
         with engine.begin() as connection:
             connection.execute(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
+import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -10,7 +14,15 @@ from sqlalchemy import event
 from citygate.errors import CitygateError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+#: SQLite calls a full disk an I/O error where it cannot make room for its shared memory; below this it is one [byte].
+_ROOM_B = 2**20
+_SAYS_FULL = "full"
+_SAYS_IO = "disk I/O error"
+#: What SQLite says when the world fails, not the program.
+_WORLD = (_SAYS_FULL, _SAYS_IO, "locked", "readonly", "unable to open", "malformed", "not a database")
 
 #: Every table of the records hangs here; a room adds its own beside the code that uses them.
 metadata = sa.MetaData()
@@ -49,24 +61,71 @@ class StoreUnavailableError(CitygateError):
     retryable = True
 
 
+class DiskFullError(StoreUnavailableError):
+    """There is no room left for what must be kept."""
+
+    code = "disk_full"
+    retryable = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"the disk of {folder} is full; free some space, then repeat the command: it goes on where it stopped"
+        )
+
+
 def open_records(path: Path) -> sa.Engine:
     """Return an engine on a SQLite file whose commits survive a crash of the process and of the machine.
 
-    Raises:
-        StoreUnavailableError: The file cannot be opened.
+    Whatever is done with it raises `DiskFullError` when there is no room, and `StoreUnavailableError` when the file
+    cannot be read or written for another reason.
     """
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
-    event.listen(engine, "connect", _make_durable)
-    try:
-        metadata.create_all(engine)
-    except sa.exc.DBAPIError as cause:
-        raise StoreUnavailableError(f"the records in {path} cannot be opened: {cause.orig}") from cause
+
+    def make_durable(connection: Any, _record: object) -> None:
+        with typed_errors(path):
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=FULL")
+            cursor.execute("PRAGMA foreign_keys=ON")
+            cursor.close()
+
+    def tell(context: sa.engine.ExceptionContext) -> BaseException | None:
+        return _typed(context.original_exception, path)
+
+    event.listen(engine, "connect", make_durable)
+    event.listen(engine, "handle_error", tell)
+    metadata.create_all(engine)
     return engine
 
 
-def _make_durable(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
+@contextmanager
+def typed_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the disk and of SQLite into those of the store.
+
+    Args:
+        path: The file that is read or written.
+
+    Raises:
+        DiskFullError: There is no room.
+        StoreUnavailableError: The file cannot be read or written for another reason.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as cause:
+        typed = _typed(cause, path)
+        if typed is None:
+            raise
+        raise typed from cause
+
+
+def _typed(cause: BaseException | None, path: Path) -> StoreUnavailableError | None:
+    """Return the error of the store that a foreign error means; None where it is a mistake of the program."""
+    told = str(cause)
+    if isinstance(cause, OSError):
+        full = cause.errno in {errno.ENOSPC, errno.EDQUOT}
+    elif isinstance(cause, sqlite3.Error) and any(said in told for said in _WORLD):
+        full = _SAYS_FULL in told or (_SAYS_IO in told and shutil.disk_usage(path.parent).free < _ROOM_B)
+    else:
+        return None
+    return DiskFullError(path.parent) if full else StoreUnavailableError(f"{path} cannot be used now: {told}")

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from citygate.reading.batch import QUANTITIES
-from citygate.store.records import StoreUnavailableError
+from citygate.store.records import typed_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +27,6 @@ SCHEMA: dict[str, pl.DataType] = {
 #: Sorted by meter and time these are nearly straight lines: small differences in few bits, and any tool reads them.
 _STRAIGHT = ("meter", "at_us", "index_l", "received_us", "commit")
 _ROWS_PER_GROUP = 131_072
-
-
-class DiskFullError(StoreUnavailableError):
-    """There is no room left for a file."""
-
-    code = "disk_full"
-    retryable = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +80,28 @@ def write_durably(path: Path, rows: pl.DataFrame) -> None:
 
     Raises:
         DiskFullError: The disk is full; nothing is left behind.
+        StoreUnavailableError: The file cannot be written for another reason; the same.
     """
     draft = path.with_suffix(".draft")
     straight = {name: "DELTA_BINARY_PACKED" for name in rows.columns if name in _STRAIGHT}
-    try:
-        with draft.open("wb") as file:
-            pq.write_table(
-                rows.to_arrow(),
-                file,
-                compression="zstd",
-                column_encoding=straight,
-                use_dictionary=[name for name in rows.columns if name not in _STRAIGHT],
-                row_group_size=_ROWS_PER_GROUP,
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-        sync_folder(path.parent)
-    except OSError as cause:
-        draft.unlink(missing_ok=True)
-        raise DiskFullError(
-            f"{path.parent} cannot take more data ({cause.strerror}); free some space, then repeat the command"
-        ) from cause
+    with typed_errors(path):
+        try:
+            with draft.open("wb") as file:
+                pq.write_table(
+                    rows.to_arrow(),
+                    file,
+                    compression="zstd",
+                    column_encoding=straight,
+                    use_dictionary=[name for name in rows.columns if name not in _STRAIGHT],
+                    row_group_size=_ROWS_PER_GROUP,
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(path)
+            sync_folder(path.parent)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
 
 
 def sync_folder(folder: Path) -> None:
