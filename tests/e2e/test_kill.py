@@ -154,8 +154,8 @@ def test_kill_at_the_worst_moments_of_intake(zygote, whole, tmp_path, place):
 @pytest.mark.slow
 def test_the_command_itself_is_killed_and_goes_on(whole, tmp_path):
     path, _, counts = whole
-    command = [sys.executable, "-m", "citygate", "ingest", str(path), "--store", str(tmp_path / "store")]
-    command += ["--format", "json", "--chunk-rows", "200"]
+    small = "from citygate.link import files; files.BYTES_PER_CHUNK = 4_000; import citygate.__main__"
+    command = [sys.executable, "-c", small, "ingest", str(path), "--store", str(tmp_path / "store"), "--format", "json"]
     luck, ends = Random(5), []  # noqa: S311 - no secret
     while not ends or ends[-1][0] < 0:
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -23,6 +23,9 @@ from citygate.cli import (
 )
 from citygate.errors import CitygateError
 
+#: Exit code after Ctrl-C: 128 and the number of the signal.
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="citygate",
     help="Gas smart metering for a city: readings in, validated, kept with every revision, watched, and seen.",
@@ -57,3 +60,11 @@ def main() -> None:
     except CitygateError as error:
         sys.stderr.write(f"citygate: {error} [{error.code}]\n")
         sys.exit(1 if error.retryable else 2)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"citygate: {named}{error.strerror or error} [file]\n")
+        sys.exit(2)
+    except SystemExit as leave:
+        if leave.code == _INTERRUPTED:
+            sys.stderr.write("citygate: interrupted; what was acknowledged is kept, the same command goes on\n")
+        raise
