@@ -33,7 +33,7 @@ def status(here: Here) -> dict[str, Any]:
 def status_of(here: Desk) -> dict[str, Any]:
     """Return the status document of a city."""
     seen = here.snapshot()
-    now_us = here.now_us()
+    now_us, span_us = here.now_us(), here.city.readings.span_us()
     clock = here.clock
     minutes = arrivals(seen.commits)
     refused = Quarantine(here.city.records).counts()
@@ -47,8 +47,8 @@ def status_of(here: Desk) -> dict[str, Any]:
         "refused": {"total": sum(refused.values()), "by_code": refused},
         "arrivals_per_minute": int(minutes["rows"][-1]) if len(minutes) else 0,
         "arrivals": iso_times(minutes, clock, ["minute_us"]).to_dicts(),
-        "newest_at": None if seen.newest_us is None else clock.format(seen.newest_us),
-        "data_age_s": None if seen.newest_us is None else (now_us - seen.newest_us) // US_PER_SECOND,
+        "newest_at": None if span_us is None else clock.format(span_us[1]),
+        "data_age_s": None if span_us is None else (now_us - span_us[1]) // US_PER_SECOND,
         "commits": iso_times(seen.commits.tail(_COMMITS_SHOWN).reverse(), clock, ["recorded_us"]).to_dicts(),
         "cases": cases,
     }

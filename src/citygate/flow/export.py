@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import polars as pl
@@ -85,7 +85,7 @@ class _Writer:
         self._parquet: pq.ParquetWriter | None = None
         self._begun = False
 
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> Self:
         self._path.unlink(missing_ok=True)
         return self
 

@@ -269,7 +269,10 @@ class _Walk:
     def _register_days(self, from_us: int, to_us: int, codes: list[int] | None) -> Iterator[pl.DataFrame]:
         panel, clock, meters = self.watch.panel, self.watch.clock, self.meters
         for begin_us, end_us in self._chunks(from_us, to_us):
-            rows = Rows.of(self.watch.read(codes, begin_us + 1, end_us + 1), "index_l", clock, self.watch.weather)
+            read = self.watch.read(codes, begin_us + 1, end_us + 1)
+            # Gas never stops at an inlet: only the balance of its zone says something of it.
+            read = read.filter(pl.Series(meters.customer[read["meter"].to_numpy()], dtype=pl.Boolean))
+            rows = Rows.of(read, "index_l", clock, self.watch.weather)
             for detector in panel.register:
                 yield self._advance(_REGISTER, detector.kind, detector, rows, meters)
             self._keep([name for name in self.states if name.startswith(_REGISTER)], end_us, codes)
