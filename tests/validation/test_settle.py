@@ -22,7 +22,9 @@ def cells(rows, edges=EDGES, **columns):
     if not columns:
         frame = frame.with_columns(index_l=pl.Series([row[2] for row in rows]))
     batch = ValidatedBatch.of(frame).rows
-    return settle(curve(batch["meter"].to_numpy().astype(np.int64), batch["at_us"].to_numpy(), steps(batch, FACTS), 3), edges)
+    return settle(
+        curve(batch["meter"].to_numpy().astype(np.int64), batch["at_us"].to_numpy(), steps(batch, FACTS), 3), edges
+    )
 
 
 def register_at(readings, edge):

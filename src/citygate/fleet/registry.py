@@ -102,5 +102,4 @@ class Registry:
 
     def count(self) -> int:
         """Return the number of meters."""
-        top = self.rows["code"].max()
-        return 0 if top is None else int(top) + 1  # type: ignore[call-overload]
+        return int(self.rows["code"].to_numpy().max()) + 1 if len(self.rows) else 0
