@@ -25,7 +25,7 @@ UNITS = (
 PLAIN = set(
     """
     meters block_meters meters_registered chunks read stored duplicate duplicates revised refused unread tried written due
-    lost corrected per_class per_kind per_meter gaps_per_length raised withdrawn derived rounds first_row row skip slot
+    lost corrected storage tariff subunit per_class per_kind per_meter gaps_per_length raised withdrawn derived rounds first_row row skip slot
     position height digits limit after meter number status sig start shift slack threshold alarm false_alarm miss wanted
     weight factor limit_factor mild_class building_class rollover_from exchange_to overlap_tolerance spike_floor
     stuck_repeats zero_run_chance apportioned_correlation bad_place_lost a d
