@@ -72,6 +72,15 @@ def test_repeating_an_old_file_does_not_undo_a_correction(city):
     assert held(city) == [(0, 1, 11)]
 
 
+def test_a_value_that_the_head_end_gives_again_later_holds_again(city):
+    append(city, (0, 1, 10, 300))
+    assert append(city, (0, 1, 11, 301)) == AppendCount(0, 0, 1)
+    assert append(city, (0, 1, 10, 302)) == AppendCount(0, 0, 1)
+    assert held(city) == [(0, 1, 10)]
+    assert append(city, (0, 1, 10, 300), (0, 1, 11, 301), (0, 1, 10, 303)) == AppendCount(0, 3, 0)
+    assert held(city) == [(0, 1, 10)]
+
+
 def test_the_last_value_of_one_file_wins(city):
     assert append(city, (0, 1, 10, None), (0, 1, 12, None), (0, 1, 11, None)) == AppendCount(1, 0, 2)
     assert held(city) == [(0, 1, 11)]
@@ -152,7 +161,9 @@ def test_columns_are_kept_whole(city):
 
 #: Small enough to hit the same meter and hour often; hours reach over five windows.
 ROWS = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, 240), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40
+    st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 2, 30, 31, 60, 240]), st.integers(0, 3), st.integers(0, 3)),
+    min_size=1,
+    max_size=40,
 )
 
 

@@ -57,8 +57,8 @@ class ReadingStore:
     """Keeps validated readings and every revision of them; the revision received last answers.
 
     A row is identified by meter, instant and content: appending it twice is appending it once, and repeating an old
-    file never undoes a correction. Revisions are ordered by when the head-end received them (when Citygate recorded
-    them, where that is unknown), so the answer does not depend on the order in which they arrive.
+    file never undoes a correction. Revisions are ordered by when the head-end received them last (when Citygate first
+    recorded them, where that is unknown), so the answer does not depend on the order in which they arrive.
 
     Args:
         folder: Folder of the Parquet files.
@@ -257,7 +257,7 @@ class ReadingStore:
         several = rows.filter(twin).join(self.commits().select("commit", "recorded_us"), on="commit", how="left")
         content = [name for name in _CONTENT if name in rows.columns]
         several = several.with_columns(pl.coalesce("received_us", "recorded_us").alias("received_us"))
-        several = several.sort([*_KEY, "received_us", "commit", *content])
+        several = several.sort([*_KEY, "received_us", *content, "commit"])
         values = [pl.col(name).drop_nulls().last() for name in content]
         merged = several.group_by(_KEY, maintain_order=True).agg(*values, pl.col("received_us", "commit").last())
         return pl.concat([rows.filter(~twin), merged.select(rows.columns)]).sort(_KEY)
@@ -281,22 +281,25 @@ class ReadingStore:
         several = several.with_columns(pl.coalesce("received_us", recorded_us + place).alias("seen_us"))
         others = [name for name in _CONTENT if name not in content]
         several = several.group_by(identity, maintain_order=True).agg(
-            pl.col("seen_us", "received_us").min(), pl.col(others).first()
+            pl.col("seen_us", "received_us").max(), pl.col(others).first()
         )
-        known = held.group_by(identity).agg(pl.col("seen_us").min().alias("held_us"))
+        known = held.group_by(identity).agg(pl.col("seen_us").max().alias("held_us"))
         several = several.join(known, on=identity, how="left", nulls_equal=True, maintain_order="left")
         fresh = several.filter(pl.col("held_us").is_null())
-        earlier = several.filter(pl.col("seen_us") < pl.col("held_us"))
+        # Said again later by the head-end: it may come after another value, then the first one holds again.
+        again = several.filter(pl.col("received_us").is_not_null() & (pl.col("seen_us") > pl.col("held_us")))
+        answers = held.sort(*_KEY, "seen_us").unique(_KEY, keep="last")
+        returned = again.join(answers.select(identity), on=identity, how="anti", nulls_equal=True)
         first = fresh.select(_KEY).unique().join(held.select(_KEY), on=_KEY, how="anti")
         stored = len(sure) + len(first)
-        written = pl.concat([fresh, earlier]).with_columns(
+        written = pl.concat([fresh, again]).with_columns(
             pl.when(pl.col("seen_us") == recorded_us)
             .then(pl.col("received_us"))
             .otherwise(pl.col("seen_us"))
             .alias("received_us")
         )
         new = pl.concat([sure, written.select(sure.columns)]).sort(_KEY, maintain_order=True)
-        revised = len(fresh) - len(first)
+        revised = len(fresh) - len(first) + len(returned)
         return new, AppendCount(stored, len(rows) - stored - revised, revised)
 
     def _held(self, keys: pl.DataFrame) -> pl.DataFrame:
