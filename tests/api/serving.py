@@ -6,7 +6,7 @@ import city_of_five
 import pytest
 from starlette.testclient import TestClient
 
-from citygate.cli.serve import site
+from citygate.cli.site import site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

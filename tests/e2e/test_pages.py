@@ -10,7 +10,7 @@ import time
 import city_of_five
 import pytest
 
-from citygate.cli.serve import SiteServer, site
+from citygate.cli.site import SiteServer, site
 from citygate.reading.batch import ValidatedBatch
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 
-from citygate.cli.serve import site
+from citygate.cli.site import site
 from citygate.store.city import City
 from citygate.web import words
 

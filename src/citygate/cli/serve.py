@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
-import uvicorn
 
-from citygate.api.app import LOOPBACK, create_app
 from citygate.cli.options import StoreOption
-from citygate.errors import CitygateError
-from citygate.flow.inbox import watch
-from citygate.flow.ingest import IngestCount, Intake, Strangers
-from citygate.flow.rounds import Rounds
-from citygate.flow.watch import panel_of
-from citygate.link.mqtt import MqttListener, MqttSettings
-from citygate.store.city import City
-from citygate.store.readings import now_us as machine_now_us
-from citygate.web.pages import add_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import FrameType
+    import threading
+    from collections.abc import Callable
 
-    from fastapi import FastAPI
+    from citygate.flow.ingest import IngestCount
+    from citygate.link.mqtt import MqttSettings
 
-#: Requests that run when the server is told to stop get so long to finish [s].
-_GRACE_S = 5
 #: Time between two rounds of detection and derivation, and between two looks at a folder [s].
 _ROUND_S = 2.0
-_JOIN_S = 30
 
 
 def register(app: typer.Typer) -> None:
@@ -69,48 +54,36 @@ def serve(
     Readings come by POST /v1/readings, and from a broker and folders where these are named. There is no login yet:
     listen on other addresses only where everybody who reaches them may see and send all data.
     """
+    # Imported here: the server and its charts take seconds to load, and other commands do not need them.
+    from citygate.api.app import LOOPBACK  # noqa: PLC0415
+    from citygate.cli.site import SiteServer, run_beside, site  # noqa: PLC0415
+    from citygate.flow.inbox import watch  # noqa: PLC0415
+    from citygate.flow.ingest import Intake, Strangers  # noqa: PLC0415
+    from citygate.flow.rounds import Rounds  # noqa: PLC0415
+    from citygate.flow.watch import panel_of  # noqa: PLC0415
+    from citygate.link.mqtt import MqttListener  # noqa: PLC0415
+    from citygate.store.city import City  # noqa: PLC0415
+    from citygate.store.readings import now_us  # noqa: PLC0415
+
     city = City.open(store)
-    intake = Intake(city, machine_now_us)
-    rounds = Rounds(city, machine_now_us, panel_of(panel) if panel else None)
+    intake = Intake(city, now_us)
+    rounds = Rounds(city, now_us, panel_of(panel) if panel else None)
     work: list[Callable[[threading.Event], None]] = [lambda stop: rounds.run(stop, _ROUND_S)]
     if mqtt:
         listener = MqttListener(_broker(mqtt, mqtt_password_file, mqtt_ca))
         work.append(lambda stop: listener.listen(intake.take, stop))
     if folder:
         folders = list(folder)
-        taken = Intake(city, machine_now_us, strangers=Strangers.REFUSE)
+        taken = Intake(city, now_us, strangers=Strangers.REFUSE)
         work.append(lambda stop: watch(taken, folders, _told, poll_s=_ROUND_S, stop=stop))
     app = site(city, hosts=(*LOOPBACK, host, *(allow_host or ())))
     typer.echo(f"citygate: http://{host}:{port}/ shows {store}; Ctrl-C stops", err=True)
     run_beside(SiteServer(app, host, port), work)
 
 
-def run_beside(server: SiteServer, work: Sequence[Callable[[threading.Event], None]]) -> None:
-    """Serve while work goes on in threads; when either ends, all ends, and an error of the work is raised again."""
-    stop = threading.Event()
-    failed: list[BaseException] = []
-
-    def guarded(job: Callable[[threading.Event], None]) -> None:
-        try:
-            job(stop)
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread of the server
-            failed.append(error)
-            server.stop()
-
-    threads = [threading.Thread(target=guarded, args=(job,), daemon=True) for job in work]
-    for thread in threads:
-        thread.start()
-    try:
-        server.run()
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(_JOIN_S)
-    if failed:
-        raise failed[0]
-
-
 def _broker(url: str, password_file: Path | None, ca_file: Path | None) -> MqttSettings:
+    from citygate.link.mqtt import MqttSettings  # noqa: PLC0415 - as in `serve`
+
     parts = urlsplit(url)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise typer.BadParameter(f"'{url}' is not like mqtt://host or mqtts://host:8883", param_hint="--mqtt")
@@ -127,66 +100,3 @@ def _broker(url: str, password_file: Path | None, ca_file: Path | None) -> MqttS
 
 def _told(path: Path, count: IngestCount | None, reason: str) -> None:
     typer.echo(f"citygate: {path.name}: {reason if count is None else count.as_dict()}", err=True)
-
-
-def site(city: City, *, hosts: Sequence[str] = LOOPBACK, now_us: Callable[[], int] = machine_now_us) -> FastAPI:
-    """Return the API and the pages of a city as one application.
-
-    Args:
-        city: The store, open in this process.
-        hosts: Names under which the server answers.
-        now_us: The present [µs UTC]; a replay passes its own clock.
-    """
-    return create_app(city, mounts=[add_pages], hosts=hosts, now_us=now_us)
-
-
-class CannotListenError(CitygateError):
-    """An address or port cannot be listened on."""
-
-    code = "cannot_listen"
-
-    def __init__(self, host: str, port: int, cause: OSError) -> None:
-        self.host, self.port = host, port
-        super().__init__(f"{host}:{port} cannot be listened on ({cause.strerror}); name another with --port or --host")
-
-
-class SiteServer(uvicorn.Server):
-    """A server that ends its event streams when it is told to stop, so that it stops at once.
-
-    Args:
-        app: What `site` returns.
-        host: Address to listen on.
-        port: Port to listen on; 0 takes a free one.
-    """
-
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        self._site = app
-        super().__init__(
-            uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=_GRACE_S)
-        )
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until told to stop.
-
-        Raises:
-            CannotListenError: The address is not of this machine, or the port is taken.
-        """
-        super().run(sockets or [_listening(self.config.host, self.config.port)])
-
-    def handle_exit(self, sig: Any, frame: FrameType | None) -> None:
-        """Stop on a signal."""
-        self._site.state.stopping.set()
-        super().handle_exit(sig, frame)
-
-    def stop(self) -> None:
-        """Stop a server that runs in another thread."""
-        self._site.state.stopping.set()
-        self.should_exit = True
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as cause:
-        raise CannotListenError(host, port, cause) from cause
