@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -113,3 +115,20 @@ def test_suggest_prints_a_mapping_that_works(run, tmp_path):
     assert code == 0
     code, out, _ = run("ingest", path, "--store", tmp_path / "store", "--mapping", mapping, "--format", "json")
     assert (code, json.loads(out)["stored"]) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("time,celsius\n2026-01-01T00:00:00+01:00,3.5\n", 0),
+        ("at_us,temperature_mk\n1767222000000000,276650\n", 0),
+        ("time,celsius\n2026-01-01T00:00:00,3.5\n", 2),
+        ("when,warm\n1,2\n", 2),
+    ],
+)
+def test_weather_is_kept_or_refused_with_what_is_wanted(tmp_path, text, code):
+    (tmp_path / "w.csv").write_text(text)
+    command = [sys.executable, "-m", "citygate", "init", str(tmp_path / "c"), "--weather", str(tmp_path / "w.csv")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert code == 0 or "[weather_file]" in done.stderr

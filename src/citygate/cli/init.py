@@ -20,6 +20,12 @@ class MetersFileError(CitygateError):
     code = "meters_file"
 
 
+class WeatherFileError(CitygateError):
+    """A file of temperatures cannot be read as such."""
+
+    code = "weather_file"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
     app.command()(init)
@@ -36,22 +42,57 @@ def init(
             help="Meters to register: CSV or Parquet with the columns of the registry.", dir_okay=False, exists=True
         ),
     ] = None,
+    weather: Annotated[
+        Path | None,
+        typer.Option(
+            help="Outdoor temperature to keep: CSV or Parquet with at_us and temperature_mk, or time and celsius.",
+            dir_okay=False,
+            exists=True,
+        ),
+    ] = None,
 ) -> None:
     """Make the store of a city, with its time zone and gas day.
 
     --meters registers meters: the column `meter`, and any of zone, provider, customer_type, role, nature,
     register_max_l, pulse_l, qmax_lph, lon, lat, valid_from_us, valid_to_us. Run it on an existing store to add meters
-    or to change them.
+    or to change them. --weather keeps hourly temperatures, by which gaps are filled and leaks are told from cold; it
+    can be given for an existing store too.
     """
     clock = CityClock(zone, gas_day_hour)
     listed = read_meters(meters) if meters is not None else None
-    city = (
-        City.open(folder)
-        if listed is not None and (folder / "records.db").exists()
-        else City.create(folder, name=name, clock=clock)
-    )
+    air = read_weather(weather) if weather is not None else None
+    adding = (listed is not None or air is not None) and (folder / "records.db").exists()
+    city = City.open(folder) if adding else City.create(folder, name=name, clock=clock)
+    if air is not None:
+        city.keep_temperature(air)
     count = city.register(listed).count() if listed is not None else 0
     typer.echo(f"{folder}: {city.name}, {city.clock.zone}, gas day at {city.clock.gas_day_hour:02d}:00, {count} meters")
+
+
+def read_weather(path: Path) -> pl.DataFrame:
+    """Return ``at_us`` and ``temperature_mk`` of a CSV or Parquet file.
+
+    Raises:
+        WeatherFileError: The file cannot be read, or lacks a time with offset or a temperature.
+    """
+    try:
+        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+        if "at_us" not in frame.columns:
+            moment = pl.col("time")
+            moment = (
+                moment.str.to_datetime("%+", time_unit="us", time_zone="UTC")
+                if frame.schema["time"] == pl.String
+                else moment
+            )
+            frame = frame.with_columns(moment.dt.convert_time_zone("UTC").dt.epoch("us").alias("at_us"))
+        if "temperature_mk" not in frame.columns:
+            frame = frame.with_columns(((pl.col("celsius") + 273.15) * 1_000).round().alias("temperature_mk"))
+        return frame.select(pl.col("at_us", "temperature_mk").cast(pl.Int64)).drop_nulls()
+    except (pl.exceptions.PolarsError, OSError, KeyError) as cause:
+        raise WeatherFileError(
+            f"{path} cannot be read as weather: at_us and temperature_mk are needed, or time (with offset) and celsius "
+            f"({cause})"
+        ) from cause
 
 
 def read_meters(path: Path) -> pl.DataFrame:
