@@ -240,7 +240,7 @@ def test_any_rows_are_counted_once_and_the_second_time_stores_nothing(fuzz_city,
         assert again.stored == again.revised == 0
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4])
 def test_kill_at_any_moment_loses_nothing_and_counts_nothing_twice(tmp_path, kills):
     """Kills the process that ingests, again and again, and lets it go on each time."""
     path, store = tmp_path / "a.csv", tmp_path / "store"

@@ -202,10 +202,13 @@ class City:
         """Keep the city's air temperature: columns ``at_us`` and ``temperature_mk``; new values replace old ones."""
         with self.readings.lock.held():
             both = pl.concat([self.temperature(), weather.select(pl.col("at_us", "temperature_mk").cast(pl.Int64))])
+            times = weather["at_us"].to_numpy()
+            if not len(times):
+                return
+            # Before and after: whenever a crash comes, what the new weather changes is marked.
+            self.rollups.mark_times(int(times.min()), int(times.max()))
             write_durably(self.path / "temperature.parquet", both.unique("at_us", keep="last").sort("at_us"))
-            if len(weather):
-                times = weather["at_us"].to_numpy()
-                self.rollups.mark_times(int(times.min()), int(times.max()))
+            self.rollups.mark_times(int(times.min()), int(times.max()))
 
     def temperature(self) -> pl.DataFrame:
         """Return the city's air temperature: ``at_us`` and ``temperature_mk``, sorted by time."""

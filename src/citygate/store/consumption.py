@@ -11,7 +11,7 @@ import polars as pl
 
 from citygate.quantity.clock import US_PER_HOUR
 from citygate.store.gaps import STEP_COLUMNS, fill
-from citygate.validation.settle import ESTIMATED, MEASURED, Cells, curve, settle
+from citygate.validation.settle import ESTIMATED, MEASURED, Cells, Curve, curve, settle
 from citygate.validation.steps import CONTEXT_AFTER, CONTEXT_BEFORE, steps
 
 if TYPE_CHECKING:
@@ -102,37 +102,34 @@ def derive(around: Surroundings, part: Part, meters: Sequence[int] | None = None
     rows = rows_around(readings, codes, part, around.as_of_us)
     starts = np.arange(0, max(len(codes), 1), _METERS_AT_ONCE)
     bounds = np.append(np.searchsorted(rows["meter"].to_numpy(), codes[starts] if len(codes) else []), len(rows))
-    found = [
-        _settled(
-            rows[int(low) : int(high)], codes[start : start + _METERS_AT_ONCE], (edges, day_edges), last_us, around
-        )
+    curves = [
+        _curve(rows[int(low) : int(high)], codes[start : start + _METERS_AT_ONCE], around)
         for start, low, high in zip(starts, bounds[:-1], bounds[1:], strict=False)
     ]
+    estimates, passed = fill(curves, edges, around)
+    of_day = np.searchsorted(edges, day_edges)
+    hours, days = [], []
+    for (knots, _), passed_l in zip(curves, passed, strict=True):
+        hours.append(settle(knots, edges, passed_l))
+        days.append(settle(knots, day_edges, {knot: volume_l[of_day] for knot, volume_l in passed_l.items()}))
+    hourly = _stacked(hours)
     return PartConsumption(
         codes=codes,
         gas_days=gas_days,
         edges_us=edges,
         day_of_hour=np.searchsorted(day_edges, edges[:-1], side="right").astype(np.int64) - 1,
-        hours=_stacked([hours for hours, _, _ in found]),
-        days=_stacked([days for _, days, _ in found]),
-        estimates=pl.concat([estimates for _, _, estimates in found]),
+        # Nothing is missing of the time after the newest reading of all meters: it has not happened yet.
+        hours=replace(hourly, expected=hourly.expected & (edges[:-1] < last_us)),
+        days=_stacked(days),
+        estimates=estimates,
     )
 
 
-def _settled(
-    rows: pl.DataFrame, codes: Whole, both_edges: tuple[Micros, Micros], last_us: int, around: Surroundings
-) -> tuple[Cells, Cells, pl.DataFrame]:
-    """Return the consumption of a few meters by hour and by gas day, and how their gaps were filled."""
-    edges, day_edges = both_edges
+def _curve(rows: pl.DataFrame, codes: Whole, around: Surroundings) -> tuple[Curve, Whole]:
+    """Return the cumulated consumption of a few meters, with their codes."""
     found = steps(rows, around.facts)
     local = np.searchsorted(codes, rows["meter"].to_numpy()).astype(np.int64)
-    knots = curve(local, rows["at_us"].to_numpy(), found, len(codes))
-    estimates, passed_l = fill(knots, codes, edges, around)
-    of_day = np.searchsorted(edges, day_edges)
-    hours = settle(knots, edges, passed_l)
-    # Nothing is missing of the time after the newest reading of all meters: it has not happened yet.
-    hours = replace(hours, expected=hours.expected & (edges[:-1] < last_us))
-    return hours, settle(knots, day_edges, {knot: passed[of_day] for knot, passed in passed_l.items()}), estimates
+    return curve(local, rows["at_us"].to_numpy(), found, len(codes)), codes
 
 
 def _stacked(parts: Sequence[Cells]) -> Cells:
@@ -281,8 +278,12 @@ def _kinds(part: PartConsumption, registry: Registry, readings: ReadingStore) ->
     kinds = rows.select(KIND).unique().sort(KIND)
     numbered = rows.join(kinds.with_row_index("kind"), on=KIND, how="left")
     kind_of = np.full((len(part.codes), len(part.gas_days)), -1, dtype=np.int64)
-    for code, kind, from_us, to_us in numbered.select("code", "kind", "valid_from_us", "valid_to_us").iter_rows():
-        row = int(np.searchsorted(part.codes, code))
-        if row < len(part.codes) and part.codes[row] == code:
-            kind_of[row, (starts >= from_us) & (starts < to_us)] = kind
+    code, kind, from_us, to_us = (
+        numbered[name].to_numpy() for name in ("code", "kind", "valid_from_us", "valid_to_us")
+    )
+    row = np.searchsorted(part.codes, code)
+    mine = part.codes[np.minimum(row, len(part.codes) - 1)] == code
+    for day, start_us in enumerate(starts.tolist()):
+        holds = mine & (from_us <= start_us) & (start_us < to_us)
+        kind_of[row[holds], day] = kind[holds]
     return kinds, kind_of

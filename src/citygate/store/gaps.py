@@ -15,6 +15,8 @@ from citygate.validation.settle import MEASURED, Curve, curve, long_steps, settl
 from citygate.validation.steps import MeterFacts, steps
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from citygate.fleet.registry import Registry
     from citygate.quantity.clock import Micros
     from citygate.store.readings import ReadingStore
@@ -46,56 +48,66 @@ class Surroundings:
     as_of_us: int | None = None
 
 
-def fill(knots: Curve, codes: Whole, edges_us: Micros, around: Surroundings) -> tuple[pl.DataFrame, dict[int, Whole]]:
+def fill(
+    curves: Sequence[tuple[Curve, Whole]], edges_us: Micros, around: Surroundings
+) -> tuple[pl.DataFrame, list[dict[int, Whole]]]:
     """Return how the long steps that touch a time are filled.
 
     Args:
-        knots: Cumulated consumption of some meters.
-        codes: Code of each of these meters.
+        curves: Cumulated consumption of some meters, with their codes; several, since few meters are settled at a time.
         edges_us: Edges of the time [µs UTC].
         around: What to fill from.
 
     Returns:
         The estimates (``meter`` code, ``from_us``, ``to_us``, and as `citygate.validation.estimate.estimate`), and for
-        each knot that closes such a step the volume that has passed at each edge, shape (edges,) [litre].
+        each curve, by the knot that closes such a step, the volume passed at each edge, shape (edges,) [litre].
     """
-    steps_found = long_steps(knots)
     ladder = standard_ladder()
-    width = steps_found.to_us - steps_found.from_us
-    touching = (steps_found.from_us < edges_us[-1]) & (steps_found.to_us > edges_us[0])
-    chosen = np.flatnonzero(touching & (width > ladder.linear_hours * US_PER_HOUR) & (steps_found.volume_l > 0))
-    gaps = pl.DataFrame(
-        {
-            "meter": codes[steps_found.local[chosen]].astype(np.int32),
-            "from_us": steps_found.from_us[chosen],
-            "to_us": steps_found.to_us[chosen],
-            "volume_l": steps_found.volume_l[chosen],
-        }
-    )
+    gaps = pl.concat([_gaps_of(number, *each, edges_us, ladder.linear_hours) for number, each in enumerate(curves)])
     if not len(gaps):
-        return _no_estimates(), {}
+        return _no_estimates(), [{} for _ in curves]
     known = Known(
         hours=_hours_around(gaps, int(ladder.reference_hours) * US_PER_HOUR, around),
         weather=around.temperature.rename({"at_us": "hour_start_us"}),
         customer_types=around.registry.latest()["customer_type"].to_list(),
         clock=around.readings.partition.clock,
     )
-    filled = estimate(gaps, known)
-    return _named(gaps, filled), _passed(filled, gaps, steps_found.knot[chosen], edges_us)
+    filled = estimate(gaps.select("meter", "from_us", "to_us", "volume_l"), known)
+    passed: list[dict[int, Whole]] = [{} for _ in curves]
+    volumes = _passed(filled, gaps, edges_us)
+    for number, knot, volume_l in zip(gaps["curve"].to_list(), gaps["knot"].to_list(), volumes, strict=True):
+        passed[number][knot] = volume_l
+    return _named(gaps, filled), passed
 
 
-def _passed(filled: pl.DataFrame, gaps: pl.DataFrame, knot: Whole, edges_us: Micros) -> dict[int, Whole]:
+def _gaps_of(number: int, knots: Curve, codes: Whole, edges_us: Micros, linear_hours: float) -> pl.DataFrame:
+    found = long_steps(knots)
+    touching = (found.from_us < edges_us[-1]) & (found.to_us > edges_us[0])
+    at = np.flatnonzero(touching & (found.to_us - found.from_us > linear_hours * US_PER_HOUR) & (found.volume_l > 0))
+    return pl.DataFrame(
+        {
+            "curve": np.full(len(at), number, dtype=np.int64),
+            "knot": found.knot[at],
+            "meter": codes[found.local[at]].astype(np.int32),
+            "from_us": found.from_us[at],
+            "to_us": found.to_us[at],
+            "volume_l": found.volume_l[at],
+        }
+    )
+
+
+def _passed(filled: pl.DataFrame, gaps: pl.DataFrame, edges_us: Micros) -> list[Whole]:
     number = filled["gap"].to_numpy()
     bounds = np.searchsorted(number, np.arange(len(gaps) + 1))
     start_us, volume_l = filled["hour_start_us"].to_numpy(), filled["volume_l"].to_numpy()
     from_us, to_us = gaps["from_us"].to_numpy(), gaps["to_us"].to_numpy()
-    found = {}
+    found = []
     for gap in range(len(gaps)):
         mine = slice(bounds[gap], bounds[gap + 1])
         ends = np.append(np.maximum(start_us[mine], from_us[gap]), to_us[gap])
         done = np.append(0, np.cumsum(volume_l[mine]))
         # The hours of an estimate begin on the hour; where the city's do not, the litres within are even.
-        found[int(knot[gap])] = np.floor(np.interp(edges_us, ends, done)).astype(np.int64)
+        found.append(np.floor(np.interp(edges_us, ends, done)).astype(np.int64))
     return found
 
 
