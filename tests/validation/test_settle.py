@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import polars as pl
 from hypothesis import given
@@ -29,7 +31,7 @@ def cells(rows, edges=EDGES, **columns):
 
 def register_at(readings, edge):
     """Return the register of one meter at an instant and its quality, by definition."""
-    for (start, low), (end, high) in zip(readings, readings[1:], strict=False):
+    for (start, low), (end, high) in itertools.pairwise(readings):
         if start <= edge <= end:
             near = end - start <= 70 * MINUTE or min(edge - start, end - edge) <= 10 * MINUTE
             return low + np.floor((high - low) * ((edge - start) / (end - start))), MEASURED if near else ESTIMATED
@@ -40,7 +42,7 @@ def register_at(readings, edge):
 
 
 SERIES = st.lists(st.tuples(st.integers(-600, 3600), st.integers(0, 90)), max_size=60).map(
-    lambda pairs: sorted({minute: use for minute, use in pairs}.items())
+    lambda pairs: sorted(dict(pairs).items())
 )
 
 
@@ -59,9 +61,9 @@ def test_cells_equal_their_definition(series):
     found = cells(rows)
     for meter, readings in enumerate(meters):
         edges = [register_at(readings, int(edge)) for edge in EDGES]
-        assert found.volume_l[meter].tolist() == [b[0] - a[0] for a, b in zip(edges, edges[1:], strict=False)]
+        assert found.volume_l[meter].tolist() == [b[0] - a[0] for a, b in itertools.pairwise(edges)]
         assert found.edge_quality[meter].tolist() == [quality for _, quality in edges]
-        expected = [min(a[1], b[1]) for a, b in zip(edges, edges[1:], strict=False)]
+        expected = [min(a[1], b[1]) for a, b in itertools.pairwise(edges)]
         assert found.quality[meter].tolist() == expected
 
 
