@@ -38,7 +38,7 @@ class Value:
     Attributes:
         name: What it is, as `volume`, `flow`, `temperature`, `datetime`, `error_flags`.
         value: Exact value; null where the meter says that it has none, or sent a date that does not exist.
-        unit: `m3`, `m3/h`, `Wh`, `J`, `W`, `Cel`, `K`, `Pa`, `s`, `V`, `A`; empty where there is none.
+        unit: `m3`, `m3/h`, `Wh`, `J`, `W`, `Cel`, `K`, `bar`, `s`, `V`, `A`; empty where there is none.
         storage: Which stored value; 0 is the present one.
         tariff: Which tariff; 0 is the total.
         function: Whether it is the present value or an extreme.
