@@ -112,6 +112,7 @@ def sum_up(rows: pl.DataFrame | pl.LazyFrame, starts_us: Micros, group: Group, c
     sums = sums.group_by("place", "group").agg(pl.col(*_SUMS, "modelled_h").sum()).sort("place", "group")
     place = sums["place"].to_numpy()
     expected = pl.max_horizontal("expected_h", 1)
+    missing = pl.max_horizontal(pl.col("expected_h") - pl.col("measured_h") - pl.col("estimated_h"), 0)
     volume_l, energy_wh = sums["volume_l"].to_numpy(), sums["energy_wh"].to_numpy()
     return sums.select(
         pl.Series("period_start_us", starts_us[place], pl.Int64),
@@ -121,8 +122,7 @@ def sum_up(rows: pl.DataFrame | pl.LazyFrame, starts_us: Micros, group: Group, c
         pl.Series("energy_wh_e5", conversion.energy_wh_e5(volume_l) + energy_wh * 100_000, pl.Int64),
         (pl.min_horizontal("measured_h", "expected_h") / expected).alias("measured_share"),
         (pl.col("estimated_h") / expected).alias("estimated_share"),
-        (pl.max_horizontal(pl.col("expected_h") - pl.col("measured_h") - pl.col("estimated_h"), 0) / expected).alias(
-            "missing_share"
-        ),
+        # Where nothing was expected yet (the hour in which a meter is read first), all but the volume is missing.
+        pl.when(pl.col("expected_h") == 0).then(1.0).otherwise(missing / expected).alias("missing_share"),
         (pl.col("modelled_h") / expected).alias("modelled_share"),
     ).select(pl.col(column).cast(kind) for column, kind in TOTALS.items())
