@@ -44,6 +44,10 @@ def serve(
     mqtt_ca: Annotated[
         Path | None, typer.Option(help="Certificates to trust for mqtts, instead of the system's.", exists=True)
     ] = None,
+    mqtt_cert: Annotated[
+        Path | None, typer.Option(help="Certificate of this subscriber for mqtts.", exists=True, dir_okay=False)
+    ] = None,
+    mqtt_key: Annotated[Path | None, typer.Option(help="Key of that certificate.", exists=True, dir_okay=False)] = None,
     folder: Annotated[
         list[Path] | None, typer.Option(help="Folder whose complete files are taken; may be repeated.", exists=True)
     ] = None,
@@ -70,7 +74,8 @@ def serve(
     rounds = Rounds(city, now_us, panel_of(panel) if panel else None)
     work: list[Callable[[threading.Event], None]] = [lambda stop: rounds.run(stop, _ROUND_S)]
     if mqtt:
-        listener = MqttListener(_broker(mqtt, mqtt_password_file, mqtt_ca))
+        pair = (mqtt_cert, mqtt_key)
+        listener = MqttListener(_broker(mqtt, mqtt_password_file, mqtt_ca, pair))
         work.append(lambda stop: listener.listen(intake.take, stop))
     if folder:
         folders = list(folder)
@@ -81,7 +86,9 @@ def serve(
     run_beside(SiteServer(app, host, port), work)
 
 
-def _broker(url: str, password_file: Path | None, ca_file: Path | None) -> MqttSettings:
+def _broker(
+    url: str, password_file: Path | None, ca_file: Path | None, pair: tuple[Path | None, Path | None]
+) -> MqttSettings:
     from citygate.link.mqtt import MqttSettings  # noqa: PLC0415 - as in `serve`
 
     parts = urlsplit(url)
@@ -95,6 +102,8 @@ def _broker(url: str, password_file: Path | None, ca_file: Path | None) -> MqttS
         password=password_file.read_text(encoding="utf-8").strip() if password_file else "",
         tls=tls,
         ca_file=str(ca_file or ""),
+        cert_file=str(pair[0] or ""),
+        key_file=str(pair[1] or ""),
     )
 
 
