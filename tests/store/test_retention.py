@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from citygate.flow.ingest import Intake
 from citygate.quantity.clock import US_PER_HOUR
 from citygate.reading.batch import ValidatedBatch
 from citygate.store.city import City
@@ -74,3 +75,12 @@ def test_rules_that_make_no_sense_are_refused(text):
 
 def test_the_packaged_rules_load():
     assert RetentionRules.default().daily_days > RetentionRules.default().readings_days
+
+
+def test_readings_of_a_time_that_was_thinned_are_refused(city, tmp_path):
+    apply(city.readings, RetentionRules(30, 400), city.clock.parse("2026-02-20"))
+    path = tmp_path / "late.csv"
+    path.write_text("meter,time,index_l\na,2026-01-01T07:30:00+01:00,1\nb,2026-01-31T05:30:00+01:00,999999\n")
+    count = Intake(city, lambda: city.clock.parse("2026-02-20")).ingest(path)
+    assert count.refused == {"time_too_old": 1}
+    assert count.stored == 1

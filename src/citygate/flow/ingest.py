@@ -18,6 +18,7 @@ from citygate.reading.flaw import with_raw
 from citygate.reading.mapping import ROW, Mapping, plain_mapping
 from citygate.store.manifest import commits_table
 from citygate.store.quarantine import Held, Progress, hold, note_progress
+from citygate.store.retention import kept_from_us
 from citygate.validation.admit import Limits, admit
 
 if TYPE_CHECKING:
@@ -84,6 +85,12 @@ class IngestCount:
         }
 
 
+def standing_limits(city: City) -> Limits:
+    """Return what a row may say in a city: nothing of a time whose readings were thinned or dropped by retention."""
+    usual = Limits()
+    return replace(usual, oldest_us=max(usual.oldest_us, kept_from_us(city.records)))
+
+
 class Intake:
     """The way into a city for one kind of input.
 
@@ -91,7 +98,7 @@ class Intake:
         city: Where to store.
         now_us: Tells the present [µs UTC].
         mapping: How columns become readings; the plain form when None.
-        limits: What a row may say.
+        limits: What a row may say; the standing limits of the city when None.
         strangers: What to do with meters that are not registered: files register them, the field never does.
     """
 
@@ -107,7 +114,7 @@ class Intake:
         self.city = city
         self.now_us = now_us
         self.mapping = mapping or plain_mapping()
-        self.limits = limits or Limits()
+        self.limits = limits or standing_limits(city)
         self.strangers = strangers
 
     def take(

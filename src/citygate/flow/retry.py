@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from citygate.flow.ingest import standing_limits
 from citygate.link.json_rows import read_lines
 from citygate.reading.assemble import assemble, long_mapping
 from citygate.reading.mapping import parse_mapping, plain_mapping
@@ -60,7 +61,7 @@ def retry(
         totals["tried"] += page.height
         totals["unread"] += page.height - int(page["readable"].sum())
         for group in page.filter("readable").partition_by("source", "mapping", maintain_order=True):
-            counts, reasons = _retry_group(city, group, now_us(), limits or Limits())
+            counts, reasons = _retry_group(city, group, now_us(), limits or standing_limits(city))
             totals.update(counts)
             refused.update(reasons)
     return RetryCount(refused=dict(sorted(refused.items())), **totals)
