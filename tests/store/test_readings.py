@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -205,3 +206,24 @@ def test_any_order_of_arrival_gives_the_same_bytes(tmp_path_factory, rows, luck)
 def _cut(rows: list, luck: random.Random) -> list[list]:
     cuts = sorted(luck.sample(range(len(rows) + 1), min(3, len(rows))))
     return [rows[start:end] for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True) if end > start]
+
+
+def test_weather_can_be_read_while_it_is_replaced(city):
+    stop = threading.Event()
+    failed = []
+
+    def read():
+        while not stop.is_set():
+            try:
+                city.temperature()
+            except Exception as error:  # noqa: BLE001 - any error is the failure
+                failed.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for hour in range(60):
+        frame = pl.DataFrame({"at_us": [hour * HOUR + step for step in range(hour * 50 + 1)]})
+        city.keep_temperature(frame.with_columns(temperature_mk=280_000 + pl.col("at_us") % 977))
+    stop.set()
+    reader.join()
+    assert not failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from contextlib import suppress
@@ -215,7 +216,8 @@ class City:
         path = self.path / "temperature.parquet"
         if not path.exists():
             return pl.DataFrame(schema={"at_us": pl.Int64, "temperature_mk": pl.Int64})
-        return pl.read_parquet(path)
+        # Read in one piece: the file may be replaced by a newer one at any moment.
+        return pl.read_parquet(io.BytesIO(path.read_bytes()))
 
     def keep_geometry(self, features: Sequence[dict[str, Any]]) -> None:
         """Keep the city's pipes and zones as GeoJSON features."""
