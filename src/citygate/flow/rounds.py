@@ -90,3 +90,5 @@ class Rounds:
                 self.once()
             except CitygateError as error:
                 log.warning("a round was not finished: %s [%s]", error, error.code)
+            except Exception:  # intake and pages must go on, whatever a round stumbles over; the log tells where
+                log.exception("a round was not finished")
