@@ -33,7 +33,6 @@ PLACES = [
     "citygate.store.readings:save_presence",
     "citygate.store.readings:mark_dirty",
     "citygate.flow.ingest:hold",
-    "citygate.flow.ingest:append",
     "citygate.flow.ingest:note_progress",
 ]
 
