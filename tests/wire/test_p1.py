@@ -66,6 +66,12 @@ def test_lost_carriage_returns_are_seen():
     assert read(FRAME.replace(b"\r", b"")).notes == ("the carriage returns of the lines were lost on the way",)
 
 
+def test_a_byte_that_became_utf_8_is_seen():
+    frame = p1.encode("FLU5\u00ab7", LINES)
+    assert read(frame).notes == ()
+    assert read(frame.decode("latin-1").encode()).notes == ("one byte a character became UTF-8 on the way",)
+
+
 def test_the_older_form_over_two_lines():
     text = (
         "/ISk5\\2MT382\r\n\r\n0-1:24.1.0(3)\r\n"
@@ -119,11 +125,11 @@ def test_any_change_has_an_outcome(place, noise):
 
 @given(st.text(max_size=200))
 def test_any_text_has_an_outcome(text):
-    assert isinstance(p1.decode_text("/ABC5\r\n\r\n0-1:24.2.1" + text), Telegram | Unread)
+    assert isinstance(p1.decode(("/ABC5\r\n\r\n0-1:24.2.1" + text).encode("utf-8", "replace")), Telegram | Unread)
 
 
 def claimed(case: dict) -> tuple[bool, Telegram | None]:
-    outcome = p1.decode_text(case["text"])
+    outcome = p1.decode(case["text"].encode())
     return isinstance(outcome, Telegram), outcome if isinstance(outcome, Telegram) else outcome.partial
 
 
@@ -159,12 +165,12 @@ def test_checksums_of_the_corpus_are_judged(shared):
 
 @pytest.mark.parametrize("text", ["/ABC5\n0-1:24.1.0(" + "1" * 5000 + ")\n", "/ABC5\n\u00b2"])
 def test_what_is_cut_off_is_named(text):
-    outcome = p1.decode_text(text)
+    outcome = p1.decode(text.encode())
     assert isinstance(outcome, Telegram | Unread)
 
 
 @pytest.mark.parametrize("text", ["", "/", "!", "/\n!\n", "/AB5\n!0000\n"])
 def test_what_is_no_telegram_is_named(text):
-    outcome = p1.decode_text(text)
+    outcome = p1.decode(text.encode())
     assert isinstance(outcome, Unread)
     assert outcome.reason == "not_a_frame"

@@ -12,9 +12,12 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from citygate.wire.telegram import Basis, Outcome, Security, Telegram, Unread, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: No P1 telegram is longer: ten text messages of 1024 characters fit twice.
 LENGTH_B_MAX = 32_768
@@ -67,14 +70,6 @@ def split(buffer: bytes) -> tuple[list[bytes], bytes]:
         frames.append(buffer[start : start + end])
         start += end
     return frames, buffer[start:]
-
-
-def decode_text(text: str) -> Outcome:
-    """Decode a telegram given as text; what latin-1 can write was one byte a character on the wire."""
-    try:
-        return decode(text.encode("latin-1"))
-    except UnicodeEncodeError:
-        return decode(text.encode("utf-8", "surrogatepass"))
 
 
 def decode(frame: bytes) -> Outcome:
@@ -138,12 +133,23 @@ def _checked(frame: bytes, start_b: int, end: re.Match[bytes], telegram: Telegra
             return Unread("crc_missing", "Since DSMR 4 a telegram ends with a checksum.", mark_b, telegram)
         return telegram
     claimed, content = int(end[1], 16), frame[start_b : mark_b + 1]
-    if checksum_code(content) == claimed:
-        return telegram
-    if b"\r" not in content and checksum_code(content.replace(b"\n", b"\r\n")) == claimed:
-        return replace(telegram, notes=(*telegram.notes, "the carriage returns of the lines were lost on the way"))
+    for note, candidate in _as_sent(content):
+        if checksum_code(candidate) == claimed:
+            return replace(telegram, notes=(*telegram.notes, note)) if note else telegram
     detail = f"The checksum says {claimed:04X}, the content gives {checksum_code(content):04X}."
     return Unread("crc_wrong", detail, mark_b, telegram)
+
+
+def _as_sent(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the bytes as they came, and as they were before what files and programs do to text."""
+    yield "", content
+    if b"\r" not in content:
+        yield "the carriage returns of the lines were lost on the way", content.replace(b"\n", b"\r\n")
+    if not content.isascii():
+        try:
+            yield "one byte a character became UTF-8 on the way", content.decode("utf-8").encode("latin-1")
+        except UnicodeError:
+            return
 
 
 def _without_end(frame: bytes, telegram: Telegram) -> Outcome:
