@@ -8,6 +8,7 @@ import typer
 
 from citygate.cli import (
     cases,
+    decode,
     demo,
     detect,
     export,
@@ -49,6 +50,7 @@ for command in (
     retention,
     status,
     serve,
+    decode,
 ):
     command.register(app)
 
