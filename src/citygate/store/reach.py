@@ -47,14 +47,18 @@ def touched(
     appended = at_us > newest_us[code]
     before = max((w for _, w in presence), default=int(window.max()))
     top = max(before, int(window.max()))
-    for block in np.unique(code // size).tolist():
+    for block in range(int(code[0]) // size, int(code[-1]) // size + 1):
         mine = slice(*np.searchsorted(code, [block * size, (block + 1) * size]))
+        if mine.start == mine.stop:
+            continue
         local = code[mine].astype(np.int64) - block * size
         known = sorted(w for b, w in presence if b == block)
         if not known:
             dirty |= {(block, w) for w in range(int(window[mine].min()), top + 1)}
-        for w in np.unique(window[mine]).tolist():
+        for w in range(int(window[mine].min()), int(window[mine].max()) + 1):
             here = window[mine] == w
+            if not here.any():
+                continue
             bits = presence.get((block, w), np.zeros(size, dtype=np.bool_))
             there = local[here]
             if not bits[there].all():

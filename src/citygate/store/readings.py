@@ -22,6 +22,7 @@ from citygate.store.manifest import (
     segments_table,
 )
 from citygate.store.reach import touched
+from citygate.store.revision import compare
 from citygate.store.segments import SCHEMA, scan_segments, write_segment
 
 if TYPE_CHECKING:
@@ -265,41 +266,22 @@ class ReadingStore:
     def _sort_out(self, rows: pl.DataFrame, recorded_us: int) -> tuple[pl.DataFrame, AppendCount]:
         """Return the rows to write, sorted, and the counts."""
         code, at_us = rows["meter"].to_numpy(), rows["at_us"].to_numpy()
-        self._sharpen(np.unique(code[at_us <= self._newest_us[code]]))
-        doubtful = (at_us <= self._newest_us[code]) | _twins(code, at_us)
-        sure = rows.filter(~doubtful) if doubtful.any() else rows
-        if len(sure) == len(rows):
+        self._sharpen(np.unique(code[(at_us <= self._newest_us[code]) & ~self._exact[code]]))
+        twin = _twins(code, at_us)
+        doubtful = (at_us <= self._newest_us[code]) | twin
+        if not doubtful.any():
             return rows, AppendCount(len(rows), 0, 0)
         several = rows.filter(doubtful)
         held = self._held(several)
-        content = [name for name in _CONTENT if any(frame[name].null_count() < len(frame) for frame in (several, held))]
-        identity = [*_KEY, *content]
-        if several["received_us"].null_count() == len(several):
-            # Recorded after all that is held, so what is held already has nothing to add.
-            several = several.join(held, on=identity, how="anti", nulls_equal=True, maintain_order="left")
-        place = pl.int_range(pl.len(), dtype=pl.Int64).over(_KEY)
-        several = several.with_columns(pl.coalesce("received_us", recorded_us + place).alias("seen_us"))
-        others = [name for name in _CONTENT if name not in content]
-        several = several.group_by(identity, maintain_order=True).agg(
-            pl.col("seen_us", "received_us").max(), pl.col(others).first()
-        )
-        known = held.group_by(identity).agg(pl.col("seen_us").max().alias("held_us"))
-        several = several.join(known, on=identity, how="left", nulls_equal=True, maintain_order="left")
-        fresh = several.filter(pl.col("held_us").is_null())
-        # Said again later by the head-end: it may come after another value, then the first one holds again.
-        again = several.filter(pl.col("received_us").is_not_null() & (pl.col("seen_us") > pl.col("held_us")))
-        answers = held.sort(*_KEY, "seen_us").unique(_KEY, keep="last")
-        returned = again.join(answers.select(identity), on=identity, how="anti", nulls_equal=True)
-        first = fresh.select(_KEY).unique().join(held.select(_KEY), on=_KEY, how="anti")
-        stored = len(sure) + len(first)
-        written = pl.concat([fresh, again]).with_columns(
-            pl.when(pl.col("seen_us") == recorded_us)
-            .then(pl.col("received_us"))
-            .otherwise(pl.col("seen_us"))
-            .alias("received_us")
-        )
-        new = pl.concat([sure, written.select(sure.columns)]).sort(_KEY, maintain_order=True)
-        revised = len(fresh) - len(first) + len(returned)
+        known = several.select(_KEY).with_row_index("place").join(held.select(_KEY), on=_KEY, how="semi")["place"]
+        open_question = twin[doubtful]
+        open_question[known.to_numpy()] = True
+        doubtful[doubtful] = open_question
+        if not open_question.any():
+            return rows, AppendCount(len(rows), 0, 0)
+        written, stored, revised = compare(several.filter(open_question), held, recorded_us)
+        stored += len(rows) - int(open_question.sum())
+        new = pl.concat([rows.filter(~doubtful), written]).sort(_KEY, maintain_order=True)
         return new, AppendCount(stored, len(rows) - stored - revised, revised)
 
     def _held(self, keys: pl.DataFrame) -> pl.DataFrame:
@@ -343,7 +325,6 @@ class ReadingStore:
 
     def _sharpen(self, codes: npt.NDArray[np.int32]) -> None:
         """Replace upper bounds of some meters' newest reading by the truth."""
-        codes = codes[~self._exact[codes]]
         for window in np.unique(self.partition.windows(self._newest_us[codes])).tolist():
             start_us, end_us = self.partition.window_start_us(window), self.partition.window_start_us(window + 1)
             here = codes[(self._newest_us[codes] >= start_us) & (self._newest_us[codes] < end_us)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from citygate.quantity.clock import US_PER_SECOND
@@ -181,10 +182,21 @@ def _amount_flaws(rows: pl.DataFrame, facts: pl.DataFrame, amounts: list[str], l
     return flaws
 
 
+#: Largest product that orders rows by one number.
+_KEY_MAX = 2**62
+
+
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     """Sort by meter and time, unless they are; values of the same instant stay in the order they came."""
     if rows.height < 2:  # noqa: PLR2004 - nothing to sort
         return rows
     meter, at_us = rows["meter"].to_numpy(), rows["at_us"].to_numpy()
     ahead = (meter[1:] > meter[:-1]) | ((meter[1:] == meter[:-1]) & (at_us[1:] >= at_us[:-1]))
-    return rows if ahead.all() else rows.sort("meter", "at_us", maintain_order=True)
+    if ahead.all():
+        return rows
+    start_us, width_us = int(at_us.min()), int(at_us.max()) - int(at_us.min()) + 1
+    if int(meter.max()) * width_us > _KEY_MAX:
+        return rows.sort("meter", "at_us", maintain_order=True)
+    # One whole number that orders as meter and time do is sorted in half the time of two.
+    key = pl.Series("key", meter.astype(np.int64) * width_us + (at_us - start_us))
+    return rows.sort(key, maintain_order=True)
