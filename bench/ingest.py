@@ -103,7 +103,17 @@ def _http(folder: Path, parts: list[pl.DataFrame], meters: int) -> float:
     City.create(folder / "http").register(registry(meters))
     bodies = [_arrow(piece) for frame in parts for piece in frame.iter_slices(250_000)]
     port = _free_port()
-    command = [sys.executable, "-m", "citygate", "serve", "--store", str(folder / "http"), "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "citygate",
+        "serve",
+        "--store",
+        str(folder / "http"),
+        "--port",
+        str(port),
+        "--no-rounds",
+    ]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:

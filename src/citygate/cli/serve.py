@@ -51,6 +51,9 @@ def serve(
     folder: Annotated[
         list[Path] | None, typer.Option(help="Folder whose complete files are taken; may be repeated.", exists=True)
     ] = None,
+    rounds: Annotated[
+        bool, typer.Option(help="Keep alarms and totals up to date; off for a server that only takes readings in.")
+    ] = True,
     panel: Annotated[Path | None, typer.Option(help="TOML file of detectors instead of the shipped ones.")] = None,
 ) -> None:
     """Take readings, keep alarms and totals up to date, and show them, until Ctrl-C.
@@ -71,8 +74,10 @@ def serve(
 
     city = City.open(store)
     intake = Intake(city, now_us)
-    rounds = Rounds(city, now_us, panel_of(panel) if panel else None)
-    work: list[Callable[[threading.Event], None]] = [lambda stop: rounds.run(stop, _ROUND_S)]
+    work: list[Callable[[threading.Event], None]] = []
+    if rounds:
+        watching = Rounds(city, now_us, panel_of(panel) if panel else None)
+        work.append(lambda stop: watching.run(stop, _ROUND_S))
     if mqtt:
         pair = (mqtt_cert, mqtt_key)
         listener = MqttListener(_broker(mqtt, mqtt_password_file, mqtt_ca, pair))
