@@ -16,7 +16,7 @@ from citygate.store.manifest import dirty_table, mark_dirty, rollups_table
 from citygate.store.readings import now_us
 from citygate.store.retention import kept_from_us
 from citygate.store.segments import write_durably
-from citygate.store.totals import TOTALS, sum_up, whole_months, with_kind
+from citygate.store.totals import TOTALS, labelled, labelled_kinds, sum_up, whole_months
 from citygate.validation.steps import MeterFacts
 
 if TYPE_CHECKING:
@@ -137,18 +137,19 @@ class Rollups:
         registry = self._registry()
         if as_of_us is not None or (by == "hour" and (group == "meter" or meters is not None)):
             parts = self._derived(starts, self._around(as_of_us), meters)
-            frames = [
-                self._hours_of(part, registry, group) if by == "hour" else days_frame(part, self._readings)
-                for part in parts
-            ]
-            rows = pl.concat(frames) if frames else pl.DataFrame(schema=HOURS if by == "hour" else DAYS)
+            frames = [cells_frame(part) if by == "hour" else days_frame(part, self._readings) for part in parts]
+            if not frames:
+                return pl.DataFrame(schema=TOTALS)
+            rows = pl.concat(frames)
+            rows = labelled(rows, registry, group) if by == "hour" else rows
         else:
             if settled:
                 self.settle()
             rows = self._kept(starts, "hours" if by == "hour" else "days", meters)
+            rows = labelled_kinds(rows, group) if by == "hour" else rows
         if by != "hour":
             rows = self._by_day(rows, starts, registry, by, group)
-        return sum_up(rows, starts, group, self._conversion)
+        return sum_up(rows, starts, self._conversion)
 
     def nights(self, start_us: int, end_us: int, *, settled: bool = True) -> pl.DataFrame:
         """Return the least flow of the nights of each meter: ``meter``, ``nights``, ``night_lph`` (mean) and ``zone``.
@@ -228,10 +229,6 @@ class Rollups:
             for window in range(first, last + 1):
                 yield derive(around, (block, window), meters)
 
-    def _hours_of(self, part: PartConsumption, registry: Registry, group: Group) -> pl.DataFrame:
-        cells = cells_frame(part)
-        return with_kind(cells, registry, cells["at_us"].to_numpy(), customers_only=group != "meter")
-
     def _by_day(self, days: pl.DataFrame, starts: Micros, registry: Registry, by: Period, group: Group) -> pl.DataFrame:
         clock = self._readings.partition.clock
         first, last = clock.gas_day(int(starts[0])), clock.gas_day(int(starts[-1])) - 1
@@ -243,7 +240,7 @@ class Rollups:
             schema_overrides={"at_us": pl.Int64},
         )
         rows = rows.join(begin, on="gas_day", how="left")
-        return with_kind(rows, registry, rows["at_us"].to_numpy(), customers_only=group != "meter")
+        return labelled(rows, registry, group)
 
     def _kept(self, starts: Micros, grain: str, meters: Sequence[int] | None) -> pl.DataFrame:
         first, last = (self._readings.partition.window(int(edge)) for edge in (starts[0], starts[-1] - 1))

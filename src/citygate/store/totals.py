@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import polars as pl
 
-from citygate.store.consumption import KIND
 from citygate.validation.settle import MEASURED
 
 if TYPE_CHECKING:
@@ -28,31 +27,40 @@ TOTALS: dict[str, pl.DataType] = {
     "missing_share": pl.Float64(),
     "modelled_share": pl.Float64(),
 }
+#: Columns that name the groups.
+_LABELS = {"meter": "meter", "zone": "zone", "provider": "provider", "customer-type": "customer_type"}
 _SUMS = ["volume_l", "energy_wh", "measured_h", "estimated_h", "expected_h"]
 
 
-def with_kind(rows: pl.DataFrame, registry: Registry, at_us: Micros, *, customers_only: bool) -> pl.DataFrame:
-    """Return rows of meters (``code``) with ``meter`` and the kind of customer that each was at an instant.
+def labelled(rows: pl.DataFrame, registry: Registry, group: Group) -> pl.DataFrame:
+    """Return rows of meters with ``group`` (Categorical) and ``modelled``, as each meter was at the time of the row.
 
     Args:
-        rows: Any columns with ``code``.
+        rows: ``code``, ``at_us``, and any other columns.
         registry: The meters.
-        at_us: An instant for each row [µs UTC].
-        customers_only: Leave out meters that are not of the role ``customer``, or were not in place then.
+        group: What to group by; for all but meters, only customers that were in place count.
     """
-    facts = registry.rows.select("code", "meter", "role", *KIND, "valid_from_us", "valid_to_us").sort("valid_from_us")
-    if facts["code"].is_unique().all() and (facts["valid_from_us"] <= int(at_us.min(initial=0))).all():
-        joined = rows.with_columns(pl.Series("moment_us", at_us)).join(
-            facts, on="code", how="left", maintain_order="left"
-        )
-    else:
-        joined = rows.with_columns(pl.Series("moment_us", at_us)).sort("moment_us", maintain_order=True)
-        joined = joined.join_asof(
-            facts, left_on="moment_us", right_on="valid_from_us", by="code", check_sortedness=False
-        )
-    if customers_only:
-        joined = joined.filter((pl.col("role") == "customer") & (pl.col("moment_us") < pl.col("valid_to_us")))
-    return joined.drop("moment_us", "role", "valid_from_us", "valid_to_us", strict=False)
+    facts = registry.rows if group == "meter" else registry.rows.filter(pl.col("role") == "customer")
+    label = pl.col(_LABELS[group]) if group in _LABELS else pl.lit("city")
+    modelled = (pl.col("nature") == "modelled").alias("modelled")
+    facts = facts.select(
+        "code", label.cast(pl.Categorical).alias("group"), modelled, "valid_from_us", "valid_to_us"
+    ).sort("valid_from_us")
+    first_us, last_us = (rows["at_us"].to_numpy().min(), rows["at_us"].to_numpy().max()) if len(rows) else (0, 0)
+    always = ((facts["valid_from_us"] <= first_us) & (facts["valid_to_us"] > last_us)).all()
+    if always and facts["code"].is_unique().all():
+        return rows.join(facts.select("code", "group", "modelled"), on="code", how="inner")
+    joined = rows.sort("at_us").join_asof(
+        facts, left_on="at_us", right_on="valid_from_us", by="code", check_sortedness=False
+    )
+    in_place = pl.col("group").is_not_null() & ((pl.col("at_us") < pl.col("valid_to_us")) | (group == "meter"))
+    return joined.filter(in_place).drop("valid_from_us", "valid_to_us")
+
+
+def labelled_kinds(rows: pl.DataFrame, group: Group) -> pl.DataFrame:
+    """Return rows of kinds of customers with ``group`` and ``modelled``."""
+    label = pl.col(_LABELS[group]) if group in _LABELS else pl.lit("city")
+    return rows.with_columns(label.alias("group"), (pl.col("nature") == "modelled").alias("modelled"))
 
 
 def whole_months(days: pl.DataFrame, clock: CityClock) -> pl.DataFrame:
@@ -88,24 +96,17 @@ def whole_months(days: pl.DataFrame, clock: CityClock) -> pl.DataFrame:
     )
 
 
-def sum_up(rows: pl.DataFrame | pl.LazyFrame, starts_us: Micros, group: Group, conversion: Conversion) -> pl.DataFrame:
+def sum_up(rows: pl.DataFrame, starts_us: Micros, conversion: Conversion) -> pl.DataFrame:
     """Return the columns of `TOTALS`, sorted by period and group.
 
     Args:
-        rows: ``at_us`` (within the period), ``meter`` where grouped by it, the kind of customer, and the sums.
+        rows: ``at_us`` (within the period), ``group``, ``modelled``, and the sums.
         starts_us: Beginnings of the periods, and the end of the last [µs UTC].
-        group: What to group by.
         conversion: How volumes become energy.
     """
-    name = {"meter": "meter", "zone": "zone", "provider": "provider", "customer-type": "customer_type"}.get(group)
-    label = pl.col(name) if name else pl.lit("city")
-    modelled = pl.when(pl.col("nature") == "modelled").then(pl.col("expected_h")).otherwise(0).sum().alias("modelled_h")
-    sums = (
-        rows.lazy()
-        .group_by(pl.col("at_us"), label.alias("group"))
-        .agg(*(pl.col(each).sum() for each in _SUMS), modelled)
-        .collect()
-    )
+    modelled = pl.when("modelled").then("expected_h").otherwise(0).sum().alias("modelled_h")
+    sums = rows.group_by("at_us", "group").agg(*(pl.col(each).sum() for each in _SUMS), modelled)
+    sums = sums.with_columns(pl.col("group").cast(pl.String))
     place = np.searchsorted(starts_us, sums["at_us"].to_numpy(), side="right") - 1
     inside = (place >= 0) & (place < len(starts_us) - 1)
     sums = sums.with_columns(pl.Series("place", place)).filter(pl.Series(inside))
