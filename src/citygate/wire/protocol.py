@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from citygate.wire import cjt188, ctr, mbus, p1, wmbus
+from citygate.wire import cjt188, ctr, dlms, mbus, p1, wmbus
 from citygate.wire.telegram import Outcome, Part, Unread
 
 _START, _STOP, _WAKE = 0x68, 0x16, 0xFE
+#: A port P1 of SMR pushes DLMS in frames of HDLC, which start with this; its older form starts with a slash.
+_FLAG = b"\x7e"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ Apart = Callable[[bytes, bytes | None], tuple[tuple[Part, ...], Outcome]]
 CODECS: dict[str, Codec] = {
     "wmbus": lambda sent: wmbus.decode(sent.raw, sent.key),
     "mbus": lambda sent: mbus.decode(sent.raw, sent.key),
-    "p1": lambda sent: p1.decode(sent.raw),
+    "p1": lambda sent: dlms.decode(sent.raw, sent.key) if sent.raw[:1] == _FLAG else p1.decode(sent.raw),
+    "dlms": lambda sent: dlms.decode(sent.raw, sent.key),
     "cjt188": lambda sent: cjt188.decode(sent.raw),
     "ctr": lambda sent: ctr.decode(sent.raw),
 }
@@ -59,6 +62,8 @@ def guess(raw: bytes) -> str:
     bare = raw.lstrip(bytes([_WAKE]))
     if raw[:1] == b"/":
         return "p1"
+    if (raw[:1] == raw[-1:] == _FLAG) or raw[:2] == b"\0\1":
+        return "dlms"
     if bare[:1] == bytes([_START]) and bare[-1:] == bytes([_STOP]):
         return "mbus" if bare[1:2] == bare[2:3] and bare[3:4] == bytes([_START]) else "cjt188"
     return "wmbus"
