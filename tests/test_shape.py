@@ -102,6 +102,7 @@ PLAIN = {
     "offset",
     "storage",
     "tariff",
+    "exponent",
     "subunit",
     "mode",
     "suite",

@@ -58,6 +58,7 @@ MEDIA: dict[int, str] = {
 _APPLICATION = ("", "application_busy", "application_error", "alarm")
 _FLAGS = ("low_power", "permanent_error", "temporary_error", "manufacturer_5", "manufacturer_6", "manufacturer_7")
 _LETTER_A = 64
+_KINDS = {name: kind for kind, name in reversed(MEDIA.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +131,16 @@ def status_names(status: int) -> tuple[str, ...]:
     application = _APPLICATION[status & 3]
     flags = [name for bit, name in enumerate(_FLAGS, start=2) if status >> bit & 1]
     return tuple(([application] if application else []) + flags)
+
+
+def kind_of(medium: str) -> int:
+    """Return the device type of a name."""
+    if medium.startswith("reserved_"):
+        return int(medium.removeprefix("reserved_"), 16)
+    return _KINDS[medium]
+
+
+def status_code(names: tuple[str, ...]) -> int:
+    """Return the status byte of what it reports; names that no bit of it has are left out."""
+    application = next((code for code, name in enumerate(_APPLICATION) if name and name in names), 0)
+    return application | sum(1 << bit for bit, name in enumerate(_FLAGS, start=2) if name in names)

@@ -282,8 +282,21 @@ def _encrypted(opened: Opened, start_b: int, mode: int, size_b: int) -> Unread |
             opened.mark("transport", len(_CHECK), "check bytes of the decryption")
             return None
         return opened.unread("key_missing", f"the payload is encrypted, {opened.security.mode}, and no key is given")
+    if mode == _CBC:
+        size_b = _whole_blocks_b(opened, size_b)
     fault = opened.lacks(size_b, "encrypted payload") or (_proven(opened, start_b) if mode == _CBC_CMAC else None)
     return fault or (_decrypted(opened, mode, size_b) if size_b else None)
+
+
+def _whole_blocks_b(opened: Opened, size_b: int) -> int:
+    """Bytes to decrypt: less than announced where the last block is cut, whose bytes are then lost."""
+    left_b = len(opened.frame) - opened.at_b
+    if not 0 < size_b - left_b < cipher.BLOCK_B or left_b < cipher.BLOCK_B:
+        return size_b
+    whole_b = left_b - left_b % cipher.BLOCK_B
+    opened.notes.append(f"the last encrypted block is cut: {left_b - whole_b} bytes are lost")
+    opened.frame = opened.frame[: opened.at_b + whole_b]
+    return whole_b
 
 
 def _decrypted(opened: Opened, mode: int, size_b: int) -> Unread | None:

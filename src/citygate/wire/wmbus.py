@@ -6,19 +6,26 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from citygate.wire import application, driver
-from citygate.wire.device import Device, medium_name
+from citygate.wire import application, cipher, driver
+from citygate.wire.device import Device, from_names, kind_of, medium_name, status_code
 from citygate.wire.framing import Checksums, LinkFrame, strip
-from citygate.wire.telegram import Outcome, Part, Unread
+from citygate.wire.telegram import Outcome, Part, Telegram, Unread
 from citygate.wire.transport import Opened, key_fault, open_layers
+from citygate.wire.writing import NotWritableError, write
 
 if TYPE_CHECKING:
     from citygate.wire.application import Formats
 
 #: Bytes that a receiver may leave behind the records when it takes checksums out.
 _CHECKSUM_B = 2
+_LENGTH_MAX_B = 255
+_SEND_NO_REPLY, _SHORT_HEADER, _MODE_5 = 0x44, 0x7A, 5
+_CHECK = b"\x2f\x2f"
+#: Key derived with the message counter, key 0; AFL with message control (code of 8 bytes, counter), counter and code.
+_KEY_DERIVED, _MESSAGE_CONTROL, _AFL_HEAD = b"\x10", b"\x25", bytes([0x90, 0x0F, 0x00, 0x2C])
 
 
 def decode(
@@ -76,3 +83,58 @@ def _link(link: LinkFrame, key: bytes | None, parts: list[Part] | None) -> Opene
     if link.trailing_b:
         opened.notes.append(f"{link.trailing_b} bytes after the end of the frame were left out")
     return opened
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """How a simulated meter protects its telegram.
+
+    Attributes:
+        mode: 5, or 7 which has a message counter and an authentication code.
+        key: 16 bytes.
+        counter: Message counter, mode 7 only.
+    """
+
+    mode: int
+    key: bytes
+    counter: int = 0
+
+
+def encode(telegram: Telegram, access: int, protection: Protection | None = None) -> bytes:
+    """Return the radio frame of a telegram, without checksums (see `framing.dress_a` and `dress_b`).
+
+    `decode` gives the same telegram back, its notes and security apart.
+
+    Args:
+        telegram: Its identity and values; the time is that of its values.
+        access: Access number, 0 to 255.
+        protection: None for a plain telegram.
+
+    Raises:
+        NotWritableError: A value has no record, or the records do not fit one frame.
+    """
+    assert telegram.manufacturer and telegram.serial and isinstance(telegram.version, int) and telegram.medium  # noqa: S101, PT018
+    device = from_names(telegram.manufacturer, telegram.serial, telegram.version, kind_of(telegram.medium))
+    plain = b"".join(write(value) for value in telegram.values)
+    head = bytes([_SHORT_HEADER, access, status_code(telegram.status)])
+    body = _protected(device, head, plain, protection) if protection else head + bytes(2) + plain
+    frame = bytes([_SEND_NO_REPLY]) + device.address + body
+    if len(frame) > _LENGTH_MAX_B:
+        raise NotWritableError("telegram", f"{len(frame)} bytes do not fit one frame")
+    return bytes([len(frame)]) + frame
+
+
+def _protected(device: Device, head: bytes, plain: bytes, protection: Protection) -> bytes:
+    plain = _CHECK + plain
+    plain += _CHECK[:1] * (-len(plain) % cipher.BLOCK_B)
+    config = protection.mode << 8 | min(len(plain) // cipher.BLOCK_B, 15) << 4
+    if protection.mode == _MODE_5:
+        start = cipher.start_mode_5(device.address, head[1])
+        return head + config.to_bytes(2, "little") + cipher.encrypt_cbc(protection.key, start, plain)
+    counter = protection.counter.to_bytes(4, "little")
+    secret, proof = cipher.keys_mode_7(protection.key, counter, device.address[2:6])
+    layer = head + config.to_bytes(2, "little") + _KEY_DERIVED
+    layer += cipher.encrypt_cbc(secret, bytes(cipher.BLOCK_B), plain)
+    signed = _MESSAGE_CONTROL + counter
+    mac = cipher.cmac(proof, signed + layer)[:8]
+    return _AFL_HEAD + signed + mac + layer
