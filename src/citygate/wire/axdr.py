@@ -8,11 +8,10 @@ References:
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 #: Deeper trees than any meter sends are refused, so that no input exhausts the stack.
 DEPTH_MAX = 24
 #: Compact arrays may write items in no bytes at all: no input makes more than this for each of its bytes.
-ITEMS_PER_BYTE_MAX = 4
+ITEMS_PER_BYTE_MAX = 2
 
 
 class Tag(IntEnum):
@@ -66,6 +65,7 @@ _INTEGERS: dict[Tag, tuple[int, bool]] = {
 }
 _FIXED = {Tag.DATE_TIME: 12, Tag.DATE: 5, Tag.TIME: 4}
 _NESTED = (Tag.ARRAY, Tag.STRUCTURE)
+_TAGS = {int(tag): tag for tag in Tag}
 
 
 class MalformedError(ValueError):
@@ -76,8 +76,7 @@ class MalformedError(ValueError):
         super().__init__(f"{detail} (byte {at_b})")
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One typed value.
 
     Attributes:
@@ -207,10 +206,10 @@ def _scalar_bytes(tag: Tag, value: Any) -> bytes:
 
 def _tag(reader: Reader) -> Tag:
     code = reader.unsigned()
-    try:
-        return Tag(code)
-    except ValueError:
-        raise MalformedError(f"no data type has the tag {code}", reader.at_b - 1) from None
+    tag = _TAGS.get(code)
+    if tag is None:
+        raise MalformedError(f"no data type has the tag {code}", reader.at_b - 1)
+    return tag
 
 
 def _content(reader: Reader, tag: Tag, depth: int) -> Item:

@@ -19,8 +19,8 @@ from citygate.wire.telegram import Basis, Outcome, Security, Telegram, Unread, V
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: No P1 telegram is longer: ten text messages of 1024 characters fit twice.
-LENGTH_B_MAX = 32_768
+#: No P1 telegram is longer: the values take some 2,000 bytes, a text message of 1024 characters twice as many.
+LENGTH_B_MAX = 8_192
 #: Device types of EN 13757-3, table 14, as object 0-n:24.1.0 gives them.
 MEDIA = {2: "electricity", 3: "gas", 4: "heat", 6: "warm water", 7: "water", 8: "heat cost allocator", 10: "cooling"}
 
