@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -90,6 +91,20 @@ def test_what_is_no_number_is_nothing():
 )
 def test_moments(octets, text):
     assert axdr.moment(bytes.fromhex(octets)) == text
+
+
+OFFSETS = st.integers(-840, 840).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=OFFSETS))  # noqa: DTZ001 - bounds are bare
+def test_moments_go_round(when):
+    whole = when.replace(microsecond=when.microsecond // 10_000 * 10_000)
+    assert datetime.fromisoformat(axdr.moment(axdr.moment_bytes(when))) == whole
+
+
+def test_a_bare_time_is_no_moment():
+    with pytest.raises(ValueError, match="offset"):
+        axdr.moment_bytes(datetime(2026, 1, 1))  # noqa: DTZ001 - what is refused
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate.wire import xdlms
+from citygate.wire import axdr, xdlms
 from citygate.wire.axdr import Item, MalformedError, Tag
 from citygate.wire.xdlms import Apdu, Block, Failure, Form, Operation, Target
 
@@ -83,6 +84,18 @@ def test_any_bytes_are_a_message_or_malformed(tag, form, noise):
     except MalformedError:
         return
     assert isinstance(message, Apdu)
+
+
+def test_the_rows_of_a_day_are_asked_for():
+    zone = timezone(timedelta(hours=1))
+    target = xdlms.rows_between(CODE, datetime(2026, 3, 1, 6, tzinfo=zone), datetime(2026, 3, 2, 6, tzinfo=zone))
+    request = Apdu(Operation.GET_REQUEST, Form.NORMAL, 0xC1, (target,))
+    assert xdlms.decode(xdlms.encode(request)) == request
+    clock, start, end, columns = target.selection.value
+    assert [item.value for item in clock.value] == [8, bytes([0, 0, 1, 0, 0, 255]), 2, 0]
+    assert axdr.moment(start.value) == "2026-03-01T06:00:00+01:00"
+    assert axdr.moment(end.value) == "2026-03-02T06:00:00+01:00"
+    assert columns.value == ()
 
 
 #: Frames of the corpus that are no message, with why.

@@ -204,6 +204,20 @@ def _scalar_bytes(tag: Tag, value: Any) -> bytes:
     return length_bytes(len(raw)) + raw
 
 
+def moment_bytes(when: datetime) -> bytes:
+    """Return a time with its offset as the twelve octets of a date-time [2].
+
+    Raises:
+        ValueError: The time has no offset.
+    """
+    offset = when.utcoffset()
+    if offset is None:
+        raise ValueError("a time without an offset is no instant")
+    deviation, hundredths = -int(offset.total_seconds()) // 60, when.microsecond // 10_000
+    date = (when.year, when.month, when.day, when.isoweekday())
+    return struct.pack(">HBBBBBBBhB", *date, when.hour, when.minute, when.second, hundredths, deviation, 0)
+
+
 def _tag(reader: Reader) -> Tag:
     code = reader.unsigned()
     tag = _TAGS.get(code)

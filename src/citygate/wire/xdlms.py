@@ -3,15 +3,20 @@
 References:
     [1] IEC 62056-5-3 (DLMS UA 1000-2, Green Book), clause 9.5: the APDUs of xDLMS; an invoke byte, then each service
         in its forms (normal, with data block, with list).
+    [2] IEC 62056-6-2 (DLMS UA 1000-1, Blue Book), profile generic (class 7): selective access by range.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from citygate.wire import axdr
-from citygate.wire.axdr import Item, MalformedError, Reader
+from citygate.wire.axdr import Item, MalformedError, Reader, Tag
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Operation(StrEnum):
@@ -52,6 +57,7 @@ TAGS = {
     0xC7: Operation.ACTION_RESPONSE,
     0xD8: Operation.EXCEPTION_RESPONSE,
 }
+_CLOCK = bytes([0, 0, 1, 0, 0, 255])
 _CODES = {service: code for code, service in TAGS.items()}
 _FORMS: dict[Operation, tuple[Form, ...]] = {
     Operation.GET_REQUEST: (Form.NORMAL, Form.NEXT, Form.LIST),
@@ -177,6 +183,20 @@ def encode(apdu: Apdu) -> bytes:
     return head + _body(apdu, many=many)
 
 
+def rows_between(profile: bytes, start: datetime, end: datetime) -> Target:
+    """Return the rows of a profile from ``start`` to ``end``, as a get-request asks for them (access by range [2]).
+
+    Args:
+        profile: Six bytes of OBIS code of the profile.
+        start: First capture time, with its offset.
+        end: Last capture time, with its offset.
+    """
+    clock = (Item(Tag.UINT16, 8), Item(Tag.OCTETS, _CLOCK), Item(Tag.INT8, 2), Item(Tag.UINT16, 0))
+    times = (Item(Tag.OCTETS, axdr.moment_bytes(start)), Item(Tag.OCTETS, axdr.moment_bytes(end)))
+    selection = Item(Tag.STRUCTURE, (Item(Tag.STRUCTURE, clock), *times, Item(Tag.ARRAY, ())))
+    return Target(7, profile, 2, 1, selection)
+
+
 def _body(apdu: Apdu, *, many: bool) -> bytes:
     action = apdu.operation is Operation.ACTION_REQUEST
     if apdu.operation in (Operation.GET_RESPONSE, Operation.ACTION_RESPONSE, Operation.SET_RESPONSE):
@@ -213,7 +233,7 @@ def _answer_bytes(apdu: Apdu, *, many: bool) -> bytes:
     for place, each in enumerate(apdu.items):
         if place % 2 == 0 and isinstance(each, Failure):
             body += bytes([each.result_code])
-        elif isinstance(each, Item) and each.tag is axdr.Tag.NULL:
+        elif isinstance(each, Item) and each.tag is Tag.NULL:
             body += b"\0"
         else:
             body += b"\1" + _choice_bytes(each)
@@ -289,7 +309,7 @@ def _read_action_response(reader: Reader, form: Form, invoke: int) -> Apdu:
     items: list[Item | Failure] = []
     for _ in range(_count(reader) if form is Form.LIST else 1):
         items.append(Failure(reader.unsigned()))
-        items.append(_read_choice(reader) if reader.flag() else Item(axdr.Tag.NULL))
+        items.append(_read_choice(reader) if reader.flag() else Item(Tag.NULL))
     return Apdu(service, form, invoke, items=tuple(items))
 
 
