@@ -41,6 +41,8 @@ MODES = {
     13: "mode 13 (TLS)",
     15: "mode 15 (manufacturer specific)",
 }
+#: Reason of a frame that is but a part of its message.
+FRAGMENT = "fragment"
 _CBC, _CBC_CMAC = 5, 7
 _CTR_NAME = "extended link layer (AES-128-CTR)"
 
@@ -123,6 +125,16 @@ class Authentication:
 
 def open_layers(opened: Opened) -> Unread | None:
     """Go through all layers up to the application; None when ``opened`` has come to its data."""
+    fault = open_fragment(opened)
+    if fault:
+        return fault
+    if opened.afl and (opened.afl.follows or opened.afl.fragment_number > 1):
+        return opened.unread(FRAGMENT, f"this is fragment {opened.afl.fragment_number} of a message in several frames")
+    return open_message(opened)
+
+
+def open_fragment(opened: Opened) -> Unread | None:
+    """Go through the layers that each frame of a message has; None when ``opened`` has come to its payload."""
     while True:
         fault = opened.lacks(1, "control information")
         if fault:
@@ -130,12 +142,18 @@ def open_layers(opened: Opened) -> Unread | None:
         ci = opened.frame[opened.at_b]
         if ELL_SHORT <= ci <= ELL_BOTH:
             fault = _extended_link(opened, ci)
-        elif ci == AFL:
+        elif ci == AFL and opened.afl is None:
             fault = _authentication(opened)
         else:
-            return _transport(opened, ci)
-        if fault:
+            return None
+        # A payload of a fragment may begin with any byte.
+        if fault or (opened.afl and opened.afl.fragment_number > 1):
             return fault
+
+
+def open_message(opened: Opened) -> Unread | None:
+    """Read the transport header and decrypt; None when ``opened`` has come to the application's data."""
+    return opened.lacks(1, "message") or _transport(opened, opened.frame[opened.at_b])
 
 
 def _extended_link(opened: Opened, ci: int) -> Unread | None:
@@ -160,7 +178,7 @@ def _session(opened: Opened, control: int) -> Unread | None:
     start_b = opened.at_b
     if scheme:
         opened.security = Security(_CTR_NAME)
-        if _checksum_right(opened.frame, start_b):
+        if opened.key is None and _checksum_right(opened.frame, start_b):
             opened.notes.append("the payload was already decrypted on arrival")
         elif scheme != 1:
             return opened.unread("security_unsupported", f"encryption {scheme} of the extended link layer is reserved")
@@ -214,10 +232,6 @@ def _authentication(opened: Opened) -> Unread | None:
         return opened.unread("afl_wrong", "the fields of the authentication layer do not fill its length")
     signed = message + information + counter + length
     opened.afl = Authentication(signed, counter, mac, control & 0xFF, bool(control & 0x4000))
-    if opened.afl.follows or opened.afl.fragment_number > 1:
-        return opened.unread(
-            "fragment", f"this is fragment {opened.afl.fragment_number} of a message in several frames"
-        )
     return None
 
 

@@ -6,14 +6,15 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from citygate.wire import application, cipher, driver
 from citygate.wire.device import Device, from_names, kind_of, medium_name, status_code
+from citygate.wire.fragment import join
 from citygate.wire.framing import Checksums, LinkFrame, strip
 from citygate.wire.telegram import Outcome, Part, Telegram, Unread
-from citygate.wire.transport import Opened, key_fault, open_layers
+from citygate.wire.transport import FRAGMENT, Opened, key_fault, open_fragment, open_layers, open_message
 from citygate.wire.writing import NotWritableError, write
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Bytes that a receiver may leave behind the records when it takes checksums out.
 _CHECKSUM_B = 2
-_LENGTH_MAX_B = 255
+_HEADER_B, _LENGTH_MAX_B = 10, 255
 _SEND_NO_REPLY, _SHORT_HEADER, _MODE_5 = 0x44, 0x7A, 5
 _CHECK = b"\x2f\x2f"
 #: Key derived with the message counter, key 0; AFL with message control (code of 8 bytes, counter), counter and code.
@@ -37,7 +38,7 @@ def decode(
     """Return what a radio frame says, or why it cannot be read.
 
     Args:
-        frame: From the length byte on, with or without checksums.
+        frame: From the length byte on, with or without checksums; all fragments of a message one after another.
         key: 16 bytes; needed where the frame is encrypted.
         formats: Formats of compact frames by signature, beside those of the drivers; see `learn`.
         checksums: Whether the receiver left the checksums in.
@@ -63,6 +64,11 @@ def _decoded(
         return link
     opened = _link(link, key, parts)
     fault = open_layers(opened)
+    if fault and fault.reason == FRAGMENT and link.trailing_b:
+        whole = _whole(frame, key, checksums)
+        if isinstance(whole, Unread):
+            return whole
+        opened, fault = whole, open_message(whole)
     if fault:
         return fault
     known = driver.formats() if formats is None else {**driver.formats(), **formats}
@@ -70,18 +76,37 @@ def _decoded(
     return driver.refine(opened.device, application.telegram(opened, known, tail_b))
 
 
+def _whole(frames: bytes, key: bytes | None, checksums: Checksums) -> Opened | Unread:
+    """The message whose fragments come one after another."""
+    pieces: list[Opened] = []
+    while frames:
+        link = strip(frames, checksums)
+        if isinstance(link, Unread):
+            return link
+        piece = _link(replace(link, trailing_b=0), key, None)
+        fault = open_fragment(piece)
+        if fault:
+            return fault
+        pieces.append(piece)
+        frames = frames[len(frames) - link.trailing_b :]
+    return join(pieces)
+
+
 def _link(link: LinkFrame, key: bytes | None, parts: list[Part] | None) -> Opened:
     device = Device(link.frame[2:10])
     opened = Opened(link.frame, 0, device, key, parts=parts)
     form = f"format {link.form}, checksums right" if link.form else "without checksums"
+    if link.trailing_b:
+        opened.notes.append(f"{link.trailing_b} bytes after the end of the frame were left out")
+    if parts is None:
+        opened.at_b = _HEADER_B
+        return opened
     opened.mark("link", 1, f"length {link.frame[0]}, {form}")
     opened.mark("link", 1, f"control {link.frame[1]:02X}")
     opened.mark("link", 2, f"manufacturer {device.manufacturer}")
     opened.mark("link", 4, f"serial {device.serial}")
     opened.mark("link", 1, f"version {device.version}")
     opened.mark("link", 1, f"device type {device.kind:02X}: {medium_name(device.kind)}")
-    if link.trailing_b:
-        opened.notes.append(f"{link.trailing_b} bytes after the end of the frame were left out")
     return opened
 
 
