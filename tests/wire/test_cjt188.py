@@ -65,6 +65,26 @@ def test_valve_orders(order, name, identifier):
     assert said(telegram)["operation"] == "write_request"
 
 
+@pytest.mark.parametrize(
+    ("rest", "time", "valve"),
+    [
+        ("785634122C", None, None),
+        ("785634122C0100", None, "closed"),
+        ("785634120100", None, "closed"),
+        ("785634122C000100002C", None, None),
+        ("785634122C000100002C0100", None, "closed"),
+        ("785634122C593023311226200100", "2026-12-31T23:30:59", "closed"),
+        ("785634122C000100002C59302331122620", "2026-12-31T23:30:59", None),
+    ],
+)
+def test_shorter_readings(rest, time, valve):
+    telegram = read(cjt188.encode(0x30, SERIAL, 0x81, bytes.fromhex("901F01" + rest)))
+    told = next(value for value in telegram.values if value.name == "volume")
+    assert told.value == Decimal("123456.78")
+    assert told.unit == ("" if len(rest) == 12 else "m3")
+    assert (telegram.time, said(telegram).get("valve")) == (time, valve)
+
+
 def test_digits_that_are_none_give_no_volume():
     value = next(value for value in read(reading("901F", volume="FFFFFFFF")).values if value.name == "volume")
     assert value.value is None

@@ -41,6 +41,17 @@ _UNITS: dict[int, tuple[str, int]] = {
     0x29: ("m3", -3),
     0x2C: ("m3", 0),
 }
+#: What a reply to 901F holds after the volume, by its length: the standard's first, then what meters leave out.
+_READINGS = {
+    19: ("unit", "settled", "clock", "status"),
+    17: ("unit", "settled", "clock"),
+    14: ("unit", "clock", "status"),
+    12: ("unit", "settled", "status"),
+    10: ("unit", "settled"),
+    7: ("unit", "status"),
+    6: ("status",),
+    5: ("unit",),
+}
 _READING, _VALVE, _ADDRESS, _SETTLED = 0x901F, 0xA017, 0x810A, range(0xD120, 0xD12C)
 _KNOWN = {_READING, _ADDRESS, *_SETTLED, *range(0x8102, 0x8107), *range(0xA010, 0xA01A)}
 _VALVE_ORDERS = {0x55: "open", 0x99: "close", 0x66: "open_freely", 0x77: "close_freely", 0x00: "ask"}
@@ -126,16 +137,8 @@ _Answer = tuple[list[Value], "str | None", tuple[str, ...], tuple[str, ...]]
 
 def _answer(identifier: int, rest: bytes, notes: tuple[str, ...]) -> _Answer:
     match identifier, len(rest):
-        case 0x901F, 19:  # volume 5, settled volume 5, clock 7, status 2
-            values = [_volume(rest[:4], rest[4], 0), _volume(rest[5:9], rest[9], 1)]
-            time = _time(rest[10:17])
-            if time is None and any(rest[10:17]):
-                notes = (*notes, f"not a time: {rest[10:17].hex()}")
-            valve, status = _status(rest[17:])
-            return [*values, valve], time, status, notes
-        case 0x901F, 6:  # volume 4 without a unit, status 2
-            valve, status = _status(rest[4:])
-            return [_volume(rest[:4], None, 0), valve], None, status, notes
+        case 0x901F, length_b if length_b in _READINGS:
+            return _reading(rest, notes)
         case settled, 5 if settled in _SETTLED:
             return [_volume(rest[:4], rest[4], 1 + settled - _SETTLED.start)], None, (), notes
         case 0xA017, 2:
@@ -144,6 +147,26 @@ def _answer(identifier: int, rest: bytes, notes: tuple[str, ...]) -> _Answer:
         case _, 0:
             return [], None, (), notes
     return [], None, (), (*notes, f"content not understood: {rest.hex().upper()}")
+
+
+def _reading(rest: bytes, notes: tuple[str, ...]) -> _Answer:
+    parts, at_b, time = _READINGS[len(rest)], 5, None
+    bare = "unit" not in parts
+    values = [_volume(rest[:4], None if bare else rest[4], 0)]
+    status: tuple[str, ...] = ()
+    if bare:
+        at_b = 4
+    if "settled" in parts:
+        values.append(_volume(rest[5:9], rest[9], 1))
+        at_b = 10
+    if "clock" in parts:
+        clock = rest[at_b : at_b + 7]
+        time, at_b = _time(clock), at_b + 7
+        notes = notes if time or not any(clock) else (*notes, f"not a time: {clock.hex()}")
+    if "status" in parts:
+        valve, status = _status(rest[at_b:])
+        values.append(valve)
+    return values, time, status, notes
 
 
 def _volume(raw: bytes, unit_code: int | None, storage: int) -> Value:
