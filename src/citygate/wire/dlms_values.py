@@ -131,8 +131,9 @@ def _register(code: bytes, item: Item, scaler: Item | None) -> Value:
         unit = obis.UNITS.get(unit_code, f"unit {unit_code}")
         if item.tag in _NUMBERS and plain is not None:
             plain = Decimal(plain).scaleb(exponent)
-    tariff = code[4] if obis.name(code) in ("volume", "volume_disturbed") and code[0] == obis.GAS else 0
-    return Value(obis.name(code), plain, unit, tariff=tariff, basis=obis.basis(code), subunit=code[1], note=note)
+    return Value(
+        obis.name(code), plain, unit, tariff=obis.tariff(code), basis=obis.basis(code), subunit=code[1], note=note
+    )
 
 
 def _scalar(item: Item) -> int | Decimal | str | None:

@@ -27,6 +27,13 @@ _GAS_QUANTITIES = {
     53: "compressibility",
     54: "calorific_value",
 }
+#: Registers of electricity by C and D, whose E is the tariff.
+ELECTRICITY = {
+    (1, 8): "energy_imported",
+    (2, 8): "energy_exported",
+    (1, 7): "power_imported",
+    (2, 7): "power_exported",
+}
 _VOLUMES = ("volume", "volume_disturbed", "flow")
 _BASES = {0: Basis.MEASURED, 1: Basis.CORRECTED, 2: Basis.BASE}
 _MEDIA = {1: "electricity", 4: "heat cost allocator", 5: "cooling", 6: "heat", 7: "gas", 8: "water", 9: "warm water"}
@@ -88,7 +95,15 @@ def name(code: bytes) -> str:
         return _GAS_QUANTITIES[c]
     if a == 0 and c == 24 and d in (2, 3):  # noqa: PLR2004 - a meter on an M-Bus channel
         return "volume"
+    if a == 1 and (c, d) in ELECTRICITY:
+        return ELECTRICITY[c, d]
     return _COMMON.get((c, d, e), code_text(code)) if a == 0 else code_text(code)
+
+
+def tariff(code: bytes) -> int:
+    """Return the tariff of a volume of gas or an energy; 0 is the total."""
+    counted = (GAS, "volume"), (GAS, "volume_disturbed"), (1, "energy_imported"), (1, "energy_exported")
+    return code[4] if (code[0], name(code)) in counted else 0
 
 
 def basis(code: bytes) -> Basis | None:

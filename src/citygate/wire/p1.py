@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from citygate.wire import obis
 from citygate.wire.telegram import Basis, Outcome, Security, Telegram, Unread, Value
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ _DEVICE = re.compile(r"\d{1,3}")
 _MOMENT = re.compile(r"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)([SW]?)")
 _UNITS = {unit.lower(): unit for unit in ("m3", "kWh", "Wh", "kW", "W", "MJ", "GJ", "kvarh", "kvar", "V", "A", "s")}
 _WINTER, _SUMMER = timezone(timedelta(hours=1)), timezone(timedelta(hours=2))
-
-#: Electricity registers by C.D.E of their OBIS code; others keep the code as their name.
-_NAMES = {
-    (1, 8): "energy_imported",
-    (2, 8): "energy_exported",
-    (1, 7): "power_imported",
-    (2, 7): "power_exported",
-}
 
 
 class _Line(NamedTuple):
@@ -252,7 +245,7 @@ def _register(line: _Line) -> list[Value]:
     found = _NUMBER.fullmatch(line.groups[0])
     if found is None or found[2] is None:
         return [Value(line.obis, line.groups[0])]
-    name = _NAMES.get(line.code[:2], line.obis)
+    name = obis.ELECTRICITY.get(line.code[:2], line.obis)
     tariff = line.code[2] if name != line.obis else 0
     return [replace(_quantity(line.groups[0], None), name=name, tariff=tariff)]
 
