@@ -32,6 +32,17 @@ def test_the_challenge_of_the_green_book():
     assert answer.hex().upper() == "10000000011A52FE7DD3E72748973C1E28"
 
 
+@given(st.binary(min_size=8, max_size=64), st.integers(0, 2**32 - 1), st.integers(0, 16), st.integers(0, 7))
+def test_only_the_right_answer_proves_a_challenge(challenge, counter, place, bit):
+    answered = dlms_cipher.answer(challenge, counter, KEYS)
+    assert dlms_cipher.proves(answered, challenge, KEYS)
+    assert not dlms_cipher.proves(answered, challenge + b"\0", KEYS)
+    assert not dlms_cipher.proves(answered[:-1], challenge, KEYS)
+    changed = bytearray(answered)
+    changed[place] ^= 1 << bit
+    assert not dlms_cipher.proves(bytes(changed), challenge, KEYS)
+
+
 def test_the_key_wrap_of_rfc_3394():
     master, key = bytes(range(16)), bytes.fromhex("00112233445566778899AABBCCDDEEFF")
     wrapped = dlms_cipher.wrap_key(master, key)

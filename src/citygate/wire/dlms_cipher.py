@@ -9,6 +9,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hmac import compare_digest
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -139,6 +140,18 @@ def gmac(control_code: int, counter: int, keys: Keys, text: bytes) -> bytes:
 def answer(challenge: bytes, counter: int, keys: Keys, control_code: int = AUTHENTICATED) -> bytes:
     """Return f(challenge) of HLS mechanism 5: control byte, counter and GMAC over the other side's challenge [1]."""
     return _head(control_code, counter) + gmac(control_code, counter, keys, challenge)
+
+
+def proves(answered: bytes, challenge: bytes, keys: Keys) -> bool:
+    """Return whether the other side's answer to a challenge rests on the keys; ``keys.title`` is its system title.
+
+    Raises:
+        ValueError: The system title or the authentication key is missing.
+    """
+    if len(answered) != 5 + TAG_B or answered[0] & (AUTHENTICATED | ENCRYPTED) != AUTHENTICATED:
+        return False
+    expected = answer(challenge, int.from_bytes(answered[1:5], "big"), keys, answered[0])
+    return compare_digest(answered, expected)
 
 
 def wrap_key(master: bytes, key: bytes) -> bytes:
