@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate.wire import coding, framing, mbus, records
+from citygate.wire import cipher, coding, framing, mbus, records
 from citygate.wire.framing import WiredFrame
 from citygate.wire.telegram import Basis, Function, Telegram, Unread
 
@@ -148,6 +148,17 @@ def test_the_fixed_structure_of_old_meters():
         ("volume", Decimal("0.035"), "m3", 0),
         ("volume", Decimal("0.001"), "m3", 1),
     ]
+
+
+def test_mode_5_on_the_wire():
+    key, address = bytes(range(16)), bytes.fromhex("9315785634123303")
+    plain = bytes.fromhex("2F2F0C1427048502046D32371F152F2F")
+    secret = cipher.encrypt_cbc(key, cipher.start_mode_5(address, 0x2A), plain)
+    frame = mbus.encode(bytes.fromhex("7278563412931533032A001005") + secret)
+    said = mbus.decode(frame, key)
+    assert (said.values[0].value, said.security.verified) == (Decimal("28504.27"), False)
+    assert mbus.decode(frame).reason == "key_missing"
+    assert mbus.decode(frame, bytes(16)).reason == "key_wrong"
 
 
 def test_what_the_meter_answers_in_place_of_values():

@@ -157,6 +157,19 @@ def test_a_format_learned_from_a_full_frame_reads_the_compact_one():
     assert wmbus.decode(changed, formats={framing.crc16(form): form}).reason == "crc_wrong"
 
 
+def test_full_frames_and_format_frames_teach_the_format():
+    head = bytes.fromhex("449315785634123303")
+    form = bytes.fromhex("04130223")
+    full = head + bytes.fromhex("780413010000000223AB00")
+    shown = head + bytes([0x69, 2 + len(form)]) + framing.crc16(form).to_bytes(2, "little") + form
+    for frame in (full, shown):
+        assert wmbus.learn(bytes([len(frame)]) + frame) == {framing.crc16(form): form}
+    damaged = shown[:-1] + b"\x00"
+    assert wmbus.learn(bytes([len(damaged)]) + damaged) == {}
+    assert wmbus.learn(bytes.fromhex(ANNEX_N)) == {}
+    assert len(wmbus.learn(bytes.fromhex(ANNEX_N), KEY_A)) == 1
+
+
 def test_a_frame_is_taken_apart_without_a_gap():
     parts, said = wmbus.take_apart(bytes.fromhex(ANNEX_N), KEY_A)
     assert isinstance(said, Telegram)

@@ -76,6 +76,17 @@ def _block(opened: Opened, raw: bytes, start_b: int) -> Telegram:
     return _made(opened, (value,))
 
 
+def form_shown(opened: Opened) -> dict[int, bytes]:
+    """Return the headers of a full frame or of a format frame by their checksum; empty when it shows none."""
+    form = b""
+    if opened.ci_code in FULL:
+        found = records.read(opened.frame, opened.at_b)
+        form = b"" if found.fault else records.layout(opened.frame, found)
+    elif opened.ci_code in FORM and isinstance(told := _form(opened), Telegram):
+        form = bytes.fromhex(str(told.values[0].value))
+    return {crc16(form): form} if form else {}
+
+
 def _made(opened: Opened, values: tuple[Value, ...]) -> Telegram:
     return Telegram(
         *opened.device.named(),

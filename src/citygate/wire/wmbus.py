@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: Bytes that a receiver may leave behind the records when it takes checksums out.
 _CHECKSUM_B = 2
 _HEADER_B, _LENGTH_MAX_B = 10, 255
+#: A fragment's number is one byte.
+_FRAGMENTS_MAX = 255
 _SEND_NO_REPLY, _SHORT_HEADER, _MODE_5 = 0x44, 0x7A, 5
 _CHECK = b"\x2f\x2f"
 #: Key derived with the message counter, key 0; AFL with message control (code of 8 bytes, counter), counter and code.
@@ -44,6 +46,18 @@ def decode(
         checksums: Whether the receiver left the checksums in.
     """
     return _decoded(frame, key, formats, checksums, None)
+
+
+def learn(frame: bytes, key: bytes | None = None) -> dict[int, bytes]:
+    """Return the format that a full frame or a format frame shows, by its signature; empty for any other frame.
+
+    Keep what comes back with the formats given to `decode`, and compact frames of the same meter can be read.
+    """
+    link = strip(frame)
+    if key_fault(key) or isinstance(link, Unread):
+        return {}
+    opened = _link(link, key, None)
+    return {} if open_layers(opened) else application.form_shown(opened)
 
 
 def take_apart(frame: bytes, key: bytes | None = None) -> tuple[tuple[Part, ...], Outcome]:
@@ -79,7 +93,7 @@ def _decoded(
 def _whole(frames: bytes, key: bytes | None, checksums: Checksums) -> Opened | Unread:
     """The message whose fragments come one after another."""
     pieces: list[Opened] = []
-    while frames:
+    while frames and len(pieces) < _FRAGMENTS_MAX:
         link = strip(frames, checksums)
         if isinstance(link, Unread):
             return link
