@@ -16,7 +16,7 @@ from citygate.store.manifest import dirty_table, mark_dirty, rollups_table
 from citygate.store.readings import now_us
 from citygate.store.retention import kept_from_us
 from citygate.store.segments import write_durably
-from citygate.store.totals import TOTALS, labelled, labelled_kinds, sum_up, whole_months
+from citygate.store.totals import SUMS, TOTALS, labelled, labelled_kinds, sum_up, whole_months
 from citygate.validation.steps import MeterFacts
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ class Rollups:
         else:
             if settled:
                 self.settle()
-            rows = self._kept(starts, "hours" if by == "hour" else "days", meters)
+            kept = self._kept(starts, "hours" if by == "hour" else "days", meters)
+            edges = ["start_quality", "end_quality"] if by == "gas-month" else []
+            rows = kept.collect() if by == "hour" else kept.select("code", "gas_day", *SUMS, *edges).collect()
             rows = labelled_kinds(rows, group) if by == "hour" else rows
         if by != "hour":
             rows = self._by_day(rows, starts, registry, by, group)
@@ -167,7 +169,7 @@ class Rollups:
             )
         clock = self._readings.partition.clock
         starts = clock.period_starts_us("gas-day", max(start_us, span[0]), min(end_us, span[1] + 1))
-        rows = self._kept(starts, "days", None).lazy().filter(pl.col("night_lph").is_not_null())
+        rows = self._kept(starts, "days", None).filter(pl.col("night_lph").is_not_null())
         sums = rows.group_by("code").agg(pl.len().cast(pl.Int64).alias("nights"), pl.col("night_lph").mean()).collect()
         facts = self._registry().latest().select("code", "meter", "zone")
         named = sums.join(facts, on="code").sort(["night_lph", "code"], descending=[True, False])
@@ -234,15 +236,12 @@ class Rollups:
         first, last = clock.gas_day(int(starts[0])), clock.gas_day(int(starts[-1])) - 1
         rows = days.filter(pl.col("gas_day").is_between(first, last))
         rows = whole_months(rows, clock) if by == "gas-month" else rows
-        known = rows["gas_day"].unique().sort()
-        begin = pl.DataFrame(
-            {"gas_day": known, "at_us": [clock.gas_day_start_us(day) for day in known.to_list()]},
-            schema_overrides={"at_us": pl.Int64},
-        )
-        rows = rows.join(begin, on="gas_day", how="left")
-        return labelled(rows, registry, group)
+        day = rows["gas_day"].to_numpy()
+        begin_us = clock.gas_day_starts_us(int(day.min(initial=first)), last)
+        at_us = pl.Series("at_us", begin_us[day - int(day.min(initial=first))])
+        return labelled(rows.with_columns(at_us), registry, group)
 
-    def _kept(self, starts: Micros, grain: str, meters: Sequence[int] | None) -> pl.DataFrame:
+    def _kept(self, starts: Micros, grain: str, meters: Sequence[int] | None) -> pl.LazyFrame:
         first, last = (self._readings.partition.window(int(edge)) for edge in (starts[0], starts[-1] - 1))
         query = sa.select(rollups_table.c.name).where(
             rollups_table.c.retired_us.is_(None), rollups_table.c.window.between(first, last)
@@ -252,13 +251,13 @@ class Rollups:
         with self._readings.records.connect() as connection:
             names = connection.scalars(query).all()
         if not names:
-            return pl.DataFrame(schema=HOURS if grain == "hours" else DAYS)
+            return pl.LazyFrame(schema=HOURS if grain == "hours" else DAYS)
         rows = pl.scan_parquet([self._folder / f"{name}.{grain}.parquet" for name in names], glob=False)
         if grain == "hours":
             rows = rows.filter(pl.col("at_us").is_between(int(starts[0]), int(starts[-1]) - 1))
         elif meters is not None:
             rows = rows.filter(pl.col("code").is_in(pl.Series(meters, dtype=pl.Int32).implode()))
-        return rows.collect()
+        return rows
 
     def _keep(self, part: Part, mark: int, consumption: PartConsumption, registry: Registry) -> None:
         name = uuid.uuid4().hex

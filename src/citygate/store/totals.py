@@ -29,7 +29,7 @@ TOTALS: dict[str, pl.DataType] = {
 }
 #: Columns that name the groups.
 _LABELS = {"meter": "meter", "zone": "zone", "provider": "provider", "customer-type": "customer_type"}
-_SUMS = ["volume_l", "energy_wh", "measured_h", "estimated_h", "expected_h"]
+SUMS = ["volume_l", "energy_wh", "measured_h", "estimated_h", "expected_h"]
 
 
 def labelled(rows: pl.DataFrame, registry: Registry, group: Group) -> pl.DataFrame:
@@ -85,7 +85,7 @@ def whole_months(days: pl.DataFrame, clock: CityClock) -> pl.DataFrame:
         & ((pl.col("measured_h") + pl.col("estimated_h")).sum() >= pl.col("expected_h").sum())
     )
     months = days.join(month, on="gas_day", how="left").sort("code", "gas_day").group_by("code", "month")
-    return months.agg(*(pl.col(name).sum() for name in _SUMS), read.alias("read")).select(
+    return months.agg(*(pl.col(name).sum() for name in SUMS), read.alias("read")).select(
         "code",
         pl.col("month").alias("gas_day"),
         "volume_l",
@@ -105,12 +105,12 @@ def sum_up(rows: pl.DataFrame, starts_us: Micros, conversion: Conversion) -> pl.
         conversion: How volumes become energy.
     """
     modelled = pl.when("modelled").then("expected_h").otherwise(0).sum().alias("modelled_h")
-    sums = rows.group_by("at_us", "group").agg(*(pl.col(each).sum() for each in _SUMS), modelled)
+    sums = rows.group_by("at_us", "group").agg(*(pl.col(each).sum() for each in SUMS), modelled)
     sums = sums.with_columns(pl.col("group").cast(pl.String))
     place = np.searchsorted(starts_us, sums["at_us"].to_numpy(), side="right") - 1
     inside = (place >= 0) & (place < len(starts_us) - 1)
     sums = sums.with_columns(pl.Series("place", place)).filter(pl.Series(inside))
-    sums = sums.group_by("place", "group").agg(pl.col(*_SUMS, "modelled_h").sum()).sort("place", "group")
+    sums = sums.group_by("place", "group").agg(pl.col(*SUMS, "modelled_h").sum()).sort("place", "group")
     place = sums["place"].to_numpy()
     expected = pl.max_horizontal("expected_h", 1)
     missing = pl.max_horizontal(pl.col("expected_h") - pl.col("measured_h") - pl.col("estimated_h"), 0)
