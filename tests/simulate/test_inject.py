@@ -10,8 +10,8 @@ from polars.testing import assert_frame_equal
 from citygate.quantity.clock import CityClock
 from citygate.simulate import city
 from citygate.simulate.city import CityPlan
-from citygate.simulate.event import Kind
-from citygate.simulate.inject import SIZES, TRUTH, TooFewMetersError, apply, inject, label
+from citygate.simulate.event import SIZES, Kind
+from citygate.simulate.inject import TRUTH, TooFewMetersError, apply, inject, label
 
 CLOCK = CityClock()
 START_US = CLOCK.parse("2026-01-01")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 from fastapi import APIRouter, Query, Response
 
 from citygate.api.desk import Asked, Desk, Here  # noqa: TC001 - FastAPI reads the annotations at run time
-from citygate.api.rows import RowForm, download, iso_times, listed
+from citygate.api.rows import RowForm, download, listed
 from citygate.errors import CitygateError
 from citygate.quantity.clock import Period  # noqa: TC001 - FastAPI reads the annotations at run time
+from citygate.report.totals import totals_for_people
 from citygate.store.totals import Group  # noqa: TC001 - FastAPI reads the annotations at run time
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from citygate.api.desk import Span
 
 router = APIRouter(prefix="/v1", tags=["totals"])
@@ -66,21 +68,4 @@ def guarded(here: Desk, asked: Span, by: Period, group: Group) -> pl.DataFrame:
 
 def consumption_rows(here: Desk, frame: pl.DataFrame) -> pl.DataFrame:
     """Return totals as people read them: ISO times, m³ and kWh."""
-    units = (_thousands(frame["volume_l_e5"]).alias("volume_m3"), _thousands(frame["energy_wh_e5"]).alias("energy_kwh"))
-    rows = iso_times(frame.with_columns(*units), here.clock, ["period_start_us", "period_end_us"])
-    return rows.select(
-        "period_start",
-        "period_end",
-        "group",
-        "volume_m3",
-        "energy_kwh",
-        "measured_share",
-        "estimated_share",
-        "missing_share",
-        "modelled_share",
-    )
-
-
-def _thousands(exact_e5: pl.Series) -> pl.Series:
-    """Return 1e-5 units as thousands, to three decimals; numpy divides, polars would multiply by a reciprocal."""
-    return pl.Series((exact_e5.to_numpy() + 50_000) // 100_000 / 1_000.0, dtype=pl.Float64)
+    return totals_for_people(frame, here.clock)

@@ -13,8 +13,8 @@ import typer
 from citygate.errors import CitygateError
 from citygate.quantity.clock import CityClock
 from citygate.simulate import city, folder, town, weather
-from citygate.simulate.event import Kind, LeakPlan
-from citygate.simulate.inject import SIZES, inject
+from citygate.simulate.event import SIZES, Kind, LeakPlan
+from citygate.simulate.inject import inject
 from citygate.simulate.network import schutterwald
 from citygate.simulate.radio import Faults
 

@@ -47,6 +47,16 @@ UNITS: dict[str, str] = {
     Kind.NETWORK_LEAK: "l/h",
     Kind.PRESSURE_DROP: "Pa",
 }
+#: The seven classes, each with its smallest and largest size; units as in `UNITS`.
+SIZES: dict[Kind, tuple[float, float]] = {
+    Kind.LEAK: (5.0, 500.0),
+    Kind.LEAK_GROWTH: (5.0, 500.0),
+    Kind.SPIKE: (3.0, 10.0),
+    Kind.FAULT_SLOPE: (0.1, 0.6),
+    Kind.BYPASS: (0.2, 1.0),
+    Kind.NIGHT_BYPASS: (0.2, 1.0),
+    Kind.STUCK: (1.0, 1.0),
+}
 #: Kinds that a customer's meter bears, beside leaks.
 _METER_KINDS = (Kind.SPIKE, Kind.FAULT_SLOPE, Kind.BYPASS, Kind.NIGHT_BYPASS, Kind.STUCK, Kind.DRIFT)
 
@@ -248,13 +258,9 @@ def _draw(
 def _sizes(rng: np.random.Generator, kind: Kind, count: int, leaks: LeakPlan) -> npt.NDArray[np.float64]:
     uniform, sign = rng.random(count), rng.choice([-1.0, 1.0], count)
     low, high = {
+        **SIZES,
         Kind.LEAK: (leaks.smallest_lph, leaks.largest_lph),
         Kind.LEAK_GROWTH: (leaks.smallest_lph, leaks.largest_lph),
-        Kind.SPIKE: (3.0, 10.0),
-        Kind.FAULT_SLOPE: (0.1, 0.6),
-        Kind.BYPASS: (0.2, 1.0),
-        Kind.NIGHT_BYPASS: (0.2, 1.0),
-        Kind.STUCK: (1.0, 1.0),
         Kind.DRIFT: (0.03, 0.2),
         Kind.CLOCK_DRIFT: (1.0, 20.0),
         Kind.NETWORK_LEAK: (200.0, 2_000.0),

@@ -16,23 +16,13 @@ import polars as pl
 from citygate.errors import CitygateError
 from citygate.fleet.registry import Registry
 from citygate.quantity.clock import US_PER_HOUR, US_PER_SECOND, CityClock, Micros
-from citygate.simulate.event import SPIKE_FLOOR_LPH, UNITS, Kind
+from citygate.simulate.event import SIZES, SPIKE_FLOOR_LPH, UNITS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Floats = npt.NDArray[np.float64]
 
-#: The seven classes, each with its smallest and largest size; units as in `citygate.simulate.event.UNITS`.
-SIZES: dict[Kind, tuple[float, float]] = {
-    Kind.LEAK: (5.0, 500.0),
-    Kind.LEAK_GROWTH: (5.0, 500.0),
-    Kind.SPIKE: (3.0, 10.0),
-    Kind.FAULT_SLOPE: (0.1, 0.6),
-    Kind.BYPASS: (0.2, 1.0),
-    Kind.NIGHT_BYPASS: (0.2, 1.0),
-    Kind.STUCK: (1.0, 1.0),
-}
 #: Readings that a meter needs before anything is injected into it.
 READINGS_MIN = 48
 TRUTH: dict[str, pl.DataType] = {
